@@ -1,0 +1,23 @@
+import type { Algorithm } from './algorithm.ts'
+import { ed25519 } from './ed25519.ts'
+import { p256 } from './p256.ts'
+import { secp256k1 } from './secp256k1.ts'
+
+export type { Algorithm, Signature, SigningHandle } from './algorithm.ts'
+
+/** One row per algorithm. */
+export const algorithms: readonly Algorithm[] = [secp256k1, ed25519, p256]
+
+const rows: ReadonlyMap<string, Algorithm> = new Map(algorithms.map((row) => [row.name, row]))
+
+/** Resolves a name once, at the edge; code below holds an `Algorithm`. `RangeError` for a name that is not in the table. */
+export function algorithm(name: string): Algorithm {
+  const row = rows.get(name)
+  if (row === undefined) throw new RangeError(`algorithm: expected one of ${[...rows.keys()].join(', ')}`)
+  return row
+}
+
+/** Whether the table has a row of this name. */
+export function isAlgorithm(name: string): boolean {
+  return rows.has(name)
+}
