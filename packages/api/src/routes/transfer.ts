@@ -1,0 +1,121 @@
+import type { Route } from '../route.ts'
+import { exportedKey, key, keyExport, keyImport, wrappingKey } from '../schemas/keys.ts'
+import { byId } from './parameters.ts'
+import { sampleBytes, sampleHpkeKey, sampleKey, sampleKeyId, samplePublicKey, sampleRecordId } from './samples.ts'
+
+const hpke =
+  'HPKE (RFC 9180) base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The plaintext is the 32 raw bytes of the private key.'
+
+/** Routes that bring a key in and give one out, sealed from end to end. */
+export const transferRoutes = {
+  'keys.createWrappingKey': {
+    method: 'POST',
+    path: '/v1/keys/import/wrapping-key',
+    group: 'Import and export',
+    scope: 'api:keys:write',
+    status: 201,
+    response: wrappingKey,
+    errors: ['log.behind', 'organization.busy', 'custody.unavailable', 'custody.entropy_failed'],
+    idempotent: true,
+    summary: 'Make a wrapping key',
+    description:
+      'A P-256 public key to which one private key can be sealed, once, within an hour. It is signed by the signer’s identity key (`GET /v1/signer`): check that signature against the identity you pinned before you seal anything to it.',
+    example: {
+      response: {
+        id: 'wk_01h455vb4pex5vsknk084sn02q',
+        public_key: sampleHpkeKey,
+        instance: 'keys.example.com',
+        organization: 'org_01h455vb4pex5vsknk084sn02q',
+        expires_at: '2026-11-20T15:02:11.482Z',
+        signature: sampleBytes(64),
+      },
+    },
+  },
+  'keys.import': {
+    method: 'POST',
+    path: '/v1/keys/import',
+    group: 'Import and export',
+    scope: 'api:keys:write',
+    body: keyImport,
+    status: 201,
+    response: key,
+    errors: [
+      'namespace.not_found',
+      'key.name_taken',
+      'wrapping_key.not_found',
+      'wrapping_key.expired',
+      'wrapping_key.used',
+      'import.cannot_open',
+      'import.key_invalid',
+      'quota.keys_exceeded',
+      'log.behind',
+      'organization.busy',
+      'clock.skewed',
+      'custody.unavailable',
+    ],
+    idempotent: true,
+    tagged: true,
+    summary: 'Import a key',
+    description: `${hpke} \`info\` is \`popsigner/import/v1\`. \`aad\` is the deterministic CBOR map of \`algorithm\`, \`export\`, \`instance\`, \`organization\`, \`public_key\`, \`schemes\`, \`uses\` and \`wrapping_key\`, with defaults filled in; docs/formats.md has it by the byte. The signer refuses a key whose specification is not the one it was sealed with. The private key exists in your process and in the signer only.`,
+    example: {
+      request: {
+        name: 'sequencer',
+        namespace: 'production',
+        algorithm: 'secp256k1',
+        exportable: false,
+        metadata: sampleKey.metadata,
+        public_key: samplePublicKey,
+        wrapping_key_id: 'wk_01h455vb4pex5vsknk084sn02q',
+        enc: sampleBytes(65),
+        ciphertext: sampleBytes(48),
+      },
+      response: sampleKey,
+      cli: 'popsigner keys import sequencer --namespace production --algorithm secp256k1 --from-file key.hex',
+    },
+  },
+  'keys.export': {
+    method: 'POST',
+    path: '/v1/keys/{id}/export',
+    group: 'Import and export',
+    scope: 'api:keys:export',
+    params: byId,
+    body: keyExport,
+    status: 200,
+    response: exportedKey,
+    errors: [
+      'key.not_found',
+      'key.version_not_found',
+      'key.state_forbids',
+      'key.not_exportable',
+      'export.recipient_not_allowed',
+      'export.recipient_invalid',
+      'log.behind',
+      'organization.busy',
+      'clock.skewed',
+      'custody.unavailable',
+      'custody.refused',
+    ],
+    idempotent: true,
+    summary: 'Export a key',
+    description: `${hpke} \`info\` is \`popsigner/export/v1\`. \`aad\` is the deterministic CBOR map of \`algorithm\`, \`export\`, \`instance\`, \`key\`, \`organization\`, \`public_key\`, \`schemes\`, \`uses\` and \`version\`; docs/formats.md has it by the byte. Whoever opens it can sign where no record is made: the log says from when on.`,
+    example: {
+      params: { id: sampleKeyId },
+      request: { recipient_public_key: sampleHpkeKey },
+      response: {
+        enc: sampleBytes(65),
+        ciphertext: sampleBytes(48),
+        public_key: samplePublicKey,
+        key_version: 1,
+        key_id: sampleKeyId,
+        instance: 'keys.example.com',
+        organization: 'org_01h455vb4pex5vsknk084sn02q',
+        algorithm: 'secp256k1',
+        schemes: sampleKey.schemes,
+        uses: sampleKey.uses,
+        export: 'any',
+        record_id: sampleRecordId,
+      },
+      cli: `popsigner keys export ${sampleKeyId} --to-file key.hex`,
+    },
+  },
+} as const satisfies Record<string, Route>

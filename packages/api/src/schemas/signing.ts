@@ -1,0 +1,116 @@
+import { z } from 'zod'
+import { type ProblemCode, problemCodes } from '../problems.ts'
+import { base64, keyId, keyVersion, lookupId, maxDataBytes, maxSignItems, recordId } from './fields.ts'
+
+/** How `data` is written. */
+const dataEncoding = z
+  .enum(['base64', 'hex', 'utf8'])
+  .meta({ id: 'DataEncoding', description: 'How `data` is written. base64 is canonical and padded.' })
+
+/** Hash of data that the server hashes. */
+export const hashName = z.enum(['sha256', 'keccak256']).meta({
+  id: 'Hash',
+  description:
+    'The hash that goes into the signature. secp256k1: `sha256` (the default) or `keccak256`; p256: `sha256`; ed25519: none, leave it out. Beside `prehashed` it names the function that made the digest.',
+})
+
+// Hex is the longest way to write the same bytes; what they decode to is measured by the server.
+const data = z
+  .string()
+  .max(maxDataBytes * 2)
+  .describe('What to sign, at most 1 MiB decoded.')
+
+const prehashed = z.boolean().describe('`data` is the digest itself (32 bytes). Only secp256k1 takes one.')
+
+const namedVersion = keyVersion.optional().describe('The version that signs. Default: the primary one.')
+
+/** `POST /v1/keys/{id}/sign`. */
+export const signing = z
+  .strictObject({
+    data,
+    encoding: dataEncoding.default('base64'),
+    prehashed: prehashed.default(false),
+    hash: hashName.optional(),
+    key_version: namedVersion,
+  })
+  .meta({ id: 'Signing' })
+
+const signatureFields = {
+  key_id: keyId,
+  signature: base64(64).describe('64 bytes in base64: R ‖ S, big-endian; for ed25519 as RFC 8032 has it.'),
+  public_key: z.string().describe('Public key of the version that signed, lower-case hex.'),
+  key_version: keyVersion.describe('The version that signed.'),
+  recovery_id: z
+    .int()
+    .min(0)
+    .max(3)
+    .optional()
+    .describe('secp256k1 only: which of the public keys that fit is this one.'),
+  record_id: recordId.describe('The record of this signature; its receipt is there within a second.'),
+}
+
+/** A signature with what is needed to check it. */
+export const signature = z.strictObject(signatureFields).meta({ id: 'Signature' })
+
+/** `POST /v1/sign/batch`. What stands beside the list holds for items that do not say otherwise. */
+export const signingBatch = z
+  .strictObject({
+    requests: z
+      .array(
+        z
+          .strictObject({
+            key_id: lookupId.describe('Id of the key.'),
+            data,
+            encoding: dataEncoding.optional(),
+            prehashed: prehashed.optional(),
+            hash: hashName.optional(),
+            key_version: namedVersion,
+          })
+          .meta({ id: 'SigningItem' }),
+      )
+      .min(1)
+      .max(maxSignItems)
+      .describe(`At most ${maxSignItems} items. The whole body is at most 8 MiB.`),
+    encoding: dataEncoding.default('base64'),
+    prehashed: prehashed.default(false),
+    hash: hashName.optional(),
+  })
+  .meta({ id: 'SigningBatch' })
+
+/** Why one item of a batch was not signed. */
+const signingFailure = z
+  .strictObject({
+    key_id: z.string().describe('As it stood in the request.'),
+    error: z.strictObject({
+      code: z.enum(problemCodes as [ProblemCode, ...ProblemCode[]]),
+      title: z.string(),
+      detail: z.string(),
+    }),
+  })
+  .meta({ id: 'SigningFailure' })
+
+export const signatures = z
+  .strictObject({
+    signatures: z
+      .array(z.union([signature, signingFailure]))
+      .describe('One answer for each item, in the order of the request.'),
+  })
+  .meta({ id: 'Signatures' })
+
+/** `POST /v1/keys/{id}/verify`. */
+export const verification = z
+  .strictObject({
+    data: data.describe('What was signed, at most 1 MiB decoded.'),
+    encoding: dataEncoding.default('base64'),
+    prehashed: prehashed.default(false),
+    hash: hashName.optional(),
+    signature: base64(1024).describe('The signature in base64. One of the wrong length is not valid.'),
+    key_version: keyVersion.optional().describe('The version that signed. Default: the primary one.'),
+  })
+  .meta({ id: 'Verification' })
+
+export const verificationResult = z
+  .strictObject({
+    valid: z.boolean().describe('For secp256k1 a signature with high S is not valid: this instance never makes one.'),
+  })
+  .meta({ id: 'VerificationResult' })
