@@ -1,0 +1,233 @@
+import { hash } from 'node:crypto'
+import { keccak256 } from '@popsigner/crypto/hash'
+import { sha256 } from '@popsigner/crypto/hash-native'
+import { commonFields, events } from '@popsigner/transparency/events'
+import { verifyInclusion } from '@popsigner/transparency/merkle'
+import { addToRuns } from '@popsigner/transparency/statement'
+import type { RefusalCode } from '../faults.ts'
+import type { LogState } from '../ledger.ts'
+import { type FramedItem, type FramedMaterial, readPath, readSignFrame, SignAnswerWriter, type SignFrame } from '../sign-frame.ts'
+import { isRefusal, type OpenedOrganizationKey, type OpenedSigner, type PackedMaterial } from './keyring.ts'
+import { refuse } from './payload.ts'
+import { recordIdText } from './record-id.ts'
+import type { Session, Signer } from './state.ts'
+
+/**
+ * Signing: synchronous, in the order of the items. An item is signed only when its leaf says what is about to be signed; whatever is
+ * wrong with it is its own refusal and touches no other. What is signed for the first time is counted and chained
+ * in the same breath, so no signature exists that the next statement does not cover.
+ */
+
+/** Deadlines further ahead than this are refused: an authorization is not good for ever. */
+const maxDeadlineMs = 60_000
+/** From this many runs on the answer asks for a statement. */
+const runsDue = 128
+/** The most runs that a statement's leaf holds. */
+const runsLimit = 192
+
+const leafFields: ReadonlySet<string> = new Set([
+  ...Object.keys(commonFields),
+  ...Object.keys(events['key.signed'].fields),
+])
+
+/** The state of one frame: opened keys are looked up once per frame unless they were put out meanwhile. */
+interface Batch {
+  readonly signer: Signer
+  readonly session: Session
+  readonly payload: Buffer
+  readonly frame: SignFrame
+  readonly organizationKeys: (OpenedOrganizationKey | RefusalCode | undefined)[]
+  readonly signers: (OpenedSigner | RefusalCode | undefined)[]
+  readonly now: number
+}
+
+interface Outcome {
+  readonly signature: Uint8Array
+  readonly recovery?: number
+}
+
+// Scratch for one digest and for one link of the chain; signing is synchronous, so there is one user at a time.
+const digestBytes = Buffer.alloc(32)
+const link = Buffer.alloc(72)
+
+/** Answers a sign frame with a whole frame. `custody.request_refused` when its structure is not sound; then nothing was signed. */
+export function sign(signer: Signer, session: Session, payload: Buffer, id: number): Buffer {
+  let frame: SignFrame
+  try {
+    frame = readSignFrame(payload)
+  } catch (error) {
+    throw refuse(error instanceof RangeError ? error.message : 'sign')
+  }
+  const batch: Batch = {
+    signer,
+    session,
+    payload,
+    frame,
+    organizationKeys: new Array(frame.organizationKeys.length),
+    signers: new Array(frame.materials.length),
+    now: signer.now(),
+  }
+  const outcomes = frame.items.map((item) => signItem(batch, item))
+  const answer = new SignAnswerWriter(id, outcomes.length, statementsDue(batch))
+  for (let i = 0; i < outcomes.length; i++) {
+    const outcome = outcomes[i] as Outcome | RefusalCode
+    if (typeof outcome === 'string') answer.refused(i, outcome)
+    else answer.signed(i, outcome.signature, outcome.recovery)
+  }
+  return answer.frame
+}
+
+function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
+  const { signer, session, payload } = batch
+  const framed = batch.frame.materials[item.material] as FramedMaterial
+  const organizationKey = organizationKeyOf(batch, framed.organizationKey)
+  if (isRefusal(organizationKey)) return organizationKey
+  const log = signer.ledger.logs.get(organizationKey.organizationHex)
+  if (log === undefined) return 'log.behind'
+  if (!session.proven.has(organizationKey.organizationHex)) return 'log.unproven'
+  if (!signer.ledger.healthy) return 'custody.ledger_failed'
+  if (item.deadline < batch.now || item.deadline > batch.now + maxDeadlineMs) return 'custody.deadline'
+  const key = signerOf(batch, item.material, organizationKey)
+  if (isRefusal(key)) return key
+  if (!key.spec.schemes.includes(item.scheme)) return 'custody.scheme_refused'
+  if (!(item.input.input === 'raw' ? key.rawAllowed : key.digestAllowed)) return 'custody.use_refused'
+
+  const data = payload.subarray(item.dataAt, item.dataEnd)
+  const digest = digestOf(key, item, data)
+  if (digest === null) return 'custody.input_refused'
+  const leaf = payload.toString('latin1', item.leafAt + 1, item.leafEnd)
+  const recordId = recordIdText(payload, item.recordIdAt)
+  if (!leafSays(leaf, organizationKey.log, key, item, recordId, digest)) return 'custody.leaf_mismatch'
+
+  const first = item.attempt === 1
+  if (!first && !isProven(payload, item, log)) return 'custody.proof_stale'
+  if (first && log.runs.length >= runsLimit && log.runs.at(-1)?.[1] !== item.index - 1) return 'custody.statement_due'
+  let outcome: Outcome
+  try {
+    outcome = key.handle.sign(key.algorithm.input === 'message' ? data : digestBytes)
+  } catch {
+    return 'custody.sign_failed'
+  }
+  if (first) count(log, item.index, payload.subarray(item.leafAt, item.leafEnd))
+  return outcome
+}
+
+/** The texts of what is signed: `digest` as the leaf has it, and SHA-256 of the data. Leaves the digest's bytes in `digestBytes`. */
+function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): { digest: string; data: string } | null {
+  if (item.input.input === 'digest') {
+    if (data.length !== 32) return null
+    digestBytes.set(data)
+    return { digest: digestBytes.toString('hex'), data: hash('sha256', data, 'hex') }
+  }
+  const { hash: hashed } = item.input
+  // Where the scheme takes the message whole there is no choice of hash: only P-256's own may be named.
+  const allowed = hashed === null ? key.algorithm.hashes.length === 0 : key.algorithm.hashes.includes(hashed)
+  if (!allowed) return null
+  const dataHash = hash('sha256', data, 'hex')
+  if (hashed === 'keccak256') {
+    digestBytes.set(keccak256(data))
+    return { digest: digestBytes.toString('hex'), data: dataHash }
+  }
+  digestBytes.write(dataHash, 'hex')
+  return { digest: dataHash, data: dataHash }
+}
+
+/**
+ * Whether the leaf is canonical JSON and says of this signature exactly what is about to happen. Canonical: writing out what
+ * was read gives the same text, and the names ascend. A `key.signed` leaf holds no nested object, so that is all of RFC 8785 §3.2.
+ */
+function leafSays(
+  text: string,
+  log: string,
+  key: OpenedSigner,
+  item: FramedItem,
+  recordId: string,
+  digest: { readonly digest: string; readonly data: string },
+): boolean {
+  let leaf: Record<string, unknown>
+  try {
+    leaf = JSON.parse(text) as Record<string, unknown>
+  } catch {
+    return false
+  }
+  if (leaf === null || typeof leaf !== 'object' || JSON.stringify(leaf) !== text) return false
+  let previous = ''
+  for (const name in leaf) {
+    if (name <= previous || !leafFields.has(name)) return false
+    previous = name
+  }
+  const { spec } = key
+  const { input } = item
+  return (
+    leaf['digest'] === digest.digest &&
+    leaf['data_hash'] === digest.data &&
+    leaf['id'] === recordId &&
+    leaf['key'] === key.keyText &&
+    leaf['version'] === spec.version &&
+    leaf['public_key'] === key.publicKeyHex &&
+    leaf['algorithm'] === spec.algorithm &&
+    leaf['scheme'] === item.scheme &&
+    leaf['input'] === input.input &&
+    (input.hash === null ? !('hash' in leaf) : leaf['hash'] === input.hash) &&
+    leaf['log'] === log &&
+    leaf['event'] === 'key.signed' &&
+    leaf['v'] === 1
+  )
+}
+
+function isProven(payload: Buffer, item: FramedItem, log: LogState): boolean {
+  const checkpoint = log.recent.find(({ size }) => size === item.proofSize)
+  if (checkpoint === undefined) return false
+  const leafHash = sha256(payload.subarray(item.leafAt, item.leafEnd))
+  return verifyInclusion(item.index, checkpoint.size, leafHash, readPath(payload, item), checkpoint.root, sha256)
+}
+
+/** Counts one signature: `prefixedLeaf` is 0x00 and the leaf, as its hash in the log is computed. */
+function count(log: LogState, index: number, prefixedLeaf: Buffer): void {
+  log.chain.copy(link)
+  link.writeUInt32BE(Math.floor(index / 0x1_0000_0000), 32)
+  link.writeUInt32BE(index % 0x1_0000_0000, 36)
+  link.write(hash('sha256', prefixedLeaf, 'binary'), 40, 'latin1')
+  log.chain.write(hash('sha256', link, 'binary'), 'latin1')
+  log.count++
+  addToRuns(log.runs, index)
+}
+
+function organizationKeyOf(batch: Batch, i: number): OpenedOrganizationKey | RefusalCode {
+  const held = batch.organizationKeys[i]
+  if (held !== undefined && (isRefusal(held) || !held.closed)) return held
+  const packed = packedAt(batch, batch.frame.organizationKeys[i] as FramedMaterial)
+  const opened = batch.signer.keyring.organizationKey(packed)
+  batch.organizationKeys[i] = opened
+  return opened
+}
+
+function signerOf(batch: Batch, i: number, under: OpenedOrganizationKey): OpenedSigner | RefusalCode {
+  const held = batch.signers[i]
+  if (held !== undefined && (isRefusal(held) || !held.closed)) return held
+  const packed = packedAt(batch, batch.frame.materials[i] as FramedMaterial)
+  const opened = batch.signer.keyring.signer(under, packed, 'signing-key')
+  batch.signers[i] = opened
+  return opened
+}
+
+function packedAt({ payload }: Batch, { at, specEnd, end }: FramedMaterial): PackedMaterial {
+  return {
+    packed: payload.subarray(at, end),
+    spec: payload.subarray(at + 4, specEnd),
+    envelope: payload.subarray(specEnd, end),
+  }
+}
+
+function statementsDue({ signer, organizationKeys }: Batch): Uint8Array[] {
+  const due: Uint8Array[] = []
+  for (const key of organizationKeys) {
+    if (key === undefined || isRefusal(key)) continue
+    const log = signer.ledger.logs.get(key.organizationHex)
+    if (log === undefined) continue
+    // Counts of this frame reach the file within about a second.
+    signer.ledger.touch()
+    if (log.runs.length >= runsDue) due.push(key.organization)
+  }
+  return due
+}
