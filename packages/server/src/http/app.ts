@@ -1,0 +1,168 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { describeProblem, problemOf, problemType, type ProblemCode } from '@popsigner/api/problems'
+import { readInput } from '@popsigner/api/read'
+import { type Input, type Output, type RouteId, routeIds, routeOf } from '@popsigner/api/routes'
+import { defaultMaxBodyBytes, type Route } from '@popsigner/api/route'
+import { decodeTypeId } from '@popsigner/crypto/typeid'
+import { newId } from '../ids.ts'
+import type { Log } from '../log.ts'
+import { errorFields } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Access, RequestContext } from './access.ts'
+import { RequestFault } from './request-fault.ts'
+import { parseStrictJson } from './strict-json.ts'
+import { faultOf } from './faults-of.ts'
+
+/** What a handler answers with when the body alone does not say it: headers, another status, or a text of another type. */
+export class Answer<T> {
+  readonly body: T
+  readonly more: { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly type?: string }
+
+  constructor(body: T, more: Answer<T>['more']) {
+    this.body = body
+    this.more = more
+  }
+}
+
+/** Answers one route. `context` is null for routes without credentials. */
+export type Handler<R extends RouteId> = (
+  context: RequestContext, input: Input<R>,
+) => Promise<Output<R> | Answer<Output<R> | string>> | Output<R> | Answer<Output<R> | string>
+
+/** One handler for every row of the route table: a row without one does not compile. */
+export type Handlers = { readonly [R in RouteId]: Handler<R> }
+
+export interface AppOptions {
+  readonly handlers: Handlers
+  readonly access: Access
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly https?: { readonly cert: Buffer; readonly key: Buffer }
+}
+
+/** The HTTP server with every route mounted; not listening yet. */
+export function createApp({ handlers, access, metrics, log, https }: AppOptions): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: defaultMaxBodyBytes,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
+    requestTimeout: 30_000,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    genReqId: requestId,
+    ...(https ? { https: { ...https, minVersion: 'TLSv1.3' } } : {}),
+  } as object) as unknown as FastifyInstance
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, body.length === 0 ? undefined : parseStrictJson(body as Buffer))
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    reply.header('cache-control', 'no-store')
+    reply.header('x-content-type-options', 'nosniff')
+    done()
+  })
+
+  function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown): void {
+    const fault = faultOf(error)
+    if (fault.code === 'internal.error') log.error('a request failed', { request: request.id, route: request.routeOptions.url, ...errorFields(error) })
+    const problem = problemOf(fault.code)
+    const { text, errors, retryAfterSeconds, headers } = fault.detail
+    const document = describeProblem(fault.code, text, request.id, errors)
+    if (retryAfterSeconds !== undefined || problem.retry) void reply.header('retry-after', String(retryAfterSeconds ?? 1))
+    if (headers) void reply.headers(headers)
+    metrics.refused(fault.code)
+    void reply.code(problem.status).type('application/problem+json').send(JSON.stringify(document))
+  }
+
+  app.setErrorHandler((error, request, reply) => refuse(request, reply, error))
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsOf(request.url)
+    refuse(request, reply, methods.length > 0
+      ? new RequestFault('method.not_allowed', `This path takes ${methods.join(' and ')}.`, { headers: { allow: methods.join(', ') } })
+      : new RequestFault('route.not_found', 'No route has this path.'))
+  })
+
+  for (const id of routeIds) mount(app, id, handlers[id] as Handler<RouteId>, access, metrics)
+  return app
+}
+
+function mount(app: FastifyInstance, id: RouteId, handler: Handler<RouteId>, access: Access, metrics: Metrics): void {
+  const route = routeOf(id)
+  const observe = metrics.route(id)
+  app.route({
+    method: route.method,
+    url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    bodyLimit: route.maxBodyBytes ?? defaultMaxBodyBytes,
+    ...(route.scope === null ? {} : { onRequest: (request, reply, done) => access.admit(request, reply, route, id, done) }),
+    handler: async (request, reply) => {
+      const started = performance.now()
+      const context = access.context(request, id)
+      try {
+        const answered = await handler(context, read(route, request) as Input<RouteId>)
+        const answer = answered instanceof Answer ? answered : undefined
+        const body = answer ? answer.body : answered
+        reply.code(answer?.more.status ?? route.status)
+        if (answer?.more.headers) reply.headers(answer.more.headers)
+        observe(performance.now() - started)
+        if (body === null) return reply.send()
+        if (typeof body === 'string') return reply.type(answer?.more.type ?? 'text/plain; charset=utf-8').send(body)
+        return reply.type('application/json; charset=utf-8').send(JSON.stringify(body))
+      } catch (error) {
+        access.refused(context, error)
+        throw error
+      }
+    },
+  })
+}
+
+function read(route: Route, request: FastifyRequest): { params: unknown; query: unknown; body: unknown } {
+  const errors: { field: string; message: string }[] = []
+  const part = (schema: Route['body'], value: unknown): unknown => {
+    if (!schema) return undefined
+    const reading = readInput(schema, value)
+    if (reading.ok) return reading.value
+    errors.push(...reading.errors)
+    return undefined
+  }
+  const input = {
+    params: part(route.params, request.params),
+    query: part(route.query, request.query),
+    body: part(route.body, request.body ?? {}),
+  }
+  if (!route.query && request.query && Object.keys(request.query).length > 0) {
+    for (const name of Object.keys(request.query)) errors.push({ field: name.slice(0, 120), message: 'is not a known field' })
+  }
+  if (!route.body && request.body !== undefined && !isEmptyObject(request.body)) errors.push({ field: 'body', message: 'this route takes none' })
+  if (errors.length > 0) throw new RequestFault('request.invalid', errors.length === 1 ? 'One field is not accepted.' : `${errors.length} fields are not accepted.`, { errors })
+  return input
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+}
+
+function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && decodeTypeId(given, 'req') ? given : newId('req')
+}
+
+function methodsOf(url: string): string[] {
+  const path = url.split('?', 1)[0] as string
+  const methods = new Set<string>()
+  for (const id of routeIds) {
+    const route = routeOf(id)
+    if (new RegExp(`^${route.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)) methods.add(route.method)
+  }
+  return [...methods]
+}
+
+/** What `type` names, for pages that link to it. */
+export function problemLink(code: ProblemCode): string {
+  return problemType(code)
+}

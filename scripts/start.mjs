@@ -1,0 +1,6 @@
+// npm start: installs what running needs, then hands over to the supervisor. Runs on Node 20.
+import { install } from './installed.mjs'
+import { run } from './node24.mjs'
+
+await install({ dev: false })
+run('packages/server/src/supervise/start.ts', process.argv.slice(2))
