@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { type CborValue, decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
+import { openConnection } from './connection.ts'
 import type {
   Capabilities,
   CheckpointRequest,
@@ -26,8 +27,16 @@ import type {
   WrappedKey,
 } from './custodian.ts'
 import { CustodyFault, type CustodyFaults } from './faults.ts'
-import { openConnection } from './connection.ts'
-import { answerBit, encodeFrame, type Frame, FrameReader, type Op, ops, protocolVersion, refusalOp } from './protocol.ts'
+import {
+  answerBit,
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  type Op,
+  ops,
+  protocolVersion,
+  refusalOp,
+} from './protocol.ts'
 import { framedLength, maxItems, readSignAnswer, writeSignFrame } from './sign-frame.ts'
 
 /** What a client needs to reach its signer. */
@@ -39,7 +48,10 @@ export interface SignerClientOptions {
   readonly proof: Uint8Array
   /** The database's term, told in every hello. */
   readonly term: number
-  /** A request without an answer for so long ends the connection, and with it every request in flight. 15,000 unless told. */
+  /**
+   * A request without an answer for so long ends the connection, and with it every request in flight. 15,000 unless
+   * told.
+   */
   readonly timeoutMs?: number
 }
 
@@ -59,10 +71,12 @@ const lastBackoffMs = 1000
 const frameBudget = 4 * 1024 * 1024
 
 /**
- * The server's end of the signer's socket. Any number of requests may be in flight. Every call throws `CustodyFault`: the signer's refusal, or
- * `custody.unavailable` when no signer is connected or the connection is lost before the answer; then nobody knows what was done.
+ * The server's end of the signer's socket. Any number of requests may be in flight. Every call throws `CustodyFault`:
+ * the signer's refusal, or `custody.unavailable` when no signer is connected or the connection is lost before the
+ * answer; then nobody knows what was done.
  *
- * Events: `connected` with the facts of the new connection (every log has to be proven again), `disconnected` with the reason.
+ * Events: `connected` with the facts of the new connection (every log has to be proven again), `disconnected` with the
+ * reason.
  */
 export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disconnected: [Error] }> {
   readonly #options: SignerClientOptions
@@ -85,8 +99,8 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
   }
 
   /**
-   * Connects, and stays connected until `close`, trying again after 20 ms to 1 s. Resolves with the first connection. Rejects only with
-   * what trying again cannot mend: a failed proof, another version, a term that is behind.
+   * Connects, and stays connected until `close`, trying again after 20 ms to 1 s. Resolves with the first connection.
+   * Rejects only with what trying again cannot mend: a failed proof, another version, a term that is behind.
    */
   async connect(): Promise<Capabilities> {
     if (this.#running !== null) throw new TypeError('connect: called before')
@@ -109,10 +123,15 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
 
   /** The signer's facts as they are now. */
   async hello(): Promise<Capabilities> {
-    return (await this.#call('hello', { versions: [protocolVersion], term: this.#options.term })) as unknown as Capabilities
+    return (await this.#call('hello', {
+      versions: [protocolVersion],
+      term: this.#options.term,
+    })) as unknown as Capabilities
   }
 
-  /** Begins the log of a new organization, which is proven on this connection with that. `log.exists` when there is one. */
+  /**
+   * Begins the log of a new organization, which is proven on this connection with that. `log.exists` when there is one.
+   */
   async createLog(organization: Uint8Array): Promise<CreatedLog> {
     const answer = await this.#call('createLog', { organization })
     return {
@@ -128,7 +147,10 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     return toCreatedKey(await this.#call('create', fields))
   }
 
-  /** Makes a wrapping key. `expiresAt` (`YYYY-MM-DDTHH:MM:SS.sssZ`) is in what the identity signs; keeping to it is the server's part. */
+  /**
+   * Makes a wrapping key. `expiresAt` (`YYYY-MM-DDTHH:MM:SS.sssZ`) is in what the identity signs; keeping to it is the
+   * server's part.
+   */
   async createWrappingKey(organizationKey: Material, id: Uint8Array, expiresAt: string): Promise<CreatedWrappingKey> {
     const fields = { organization_key: ofMaterial(organizationKey), id, expires_at: expiresAt }
     const answer = await this.#call('createWrappingKey', fields)
@@ -139,7 +161,9 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     }
   }
 
-  /** Takes a wrapped key in. `custody.import_refused` unless it was bound to exactly this specification and is a key. */
+  /**
+   * Takes a wrapped key in. `custody.import_refused` unless it was bound to exactly this specification and is a key.
+   */
   async import(request: ImportRequest): Promise<CreatedKey> {
     const answer = await this.#call('import', {
       record: request.recordId,
@@ -164,8 +188,9 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
   }
 
   /**
-   * Signs a list, an answer per item in the same order. Throws `custody.unavailable` only when nothing was sent; once something was,
-   * items without an answer are `unknown`. Lists beyond a frame travel as several. `RangeError` for an item that has no form in a frame.
+   * Signs a list, an answer per item in the same order. Throws `custody.unavailable` only when nothing was sent; once
+   * something was, items without an answer are `unknown`. Lists beyond a frame travel as several. `RangeError` for an
+   * item that has no form in a frame.
    */
   async sign(items: readonly SignItem[]): Promise<SignAnswer> {
     if (items.length <= maxItems && fits(items)) return this.#signFrame(items)
@@ -187,7 +212,10 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     return toMaterial(answer['material'])
   }
 
-  /** Seals a signing, log or wrapping key that `from` sealed under `to`, another organization key of the same organization. */
+  /**
+   * Seals a signing, log or wrapping key that `from` sealed under `to`, another organization key of the same
+   * organization.
+   */
   async reseal(from: Material, to: Material, material: Material): Promise<Material> {
     const fields = { from: ofMaterial(from), to: ofMaterial(to), material: ofMaterial(material) }
     return toMaterial((await this.#call('reseal', fields))['material'])
@@ -292,7 +320,10 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
 
   #send(id: number, op: number, frame: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      if (this.#socket === null) return reject(new CustodyFault('custody.unavailable', null))
+      if (this.#socket === null) {
+        reject(new CustodyFault('custody.unavailable', null))
+        return
+      }
       this.#waiting.set(id, { op, since: Date.now(), resolve, reject })
       this.#socket.write(frame)
     })
@@ -302,7 +333,10 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     const waiting = this.#waiting.get(id)
     if (waiting === undefined) throw new RangeError('frame: answers nothing')
     this.#waiting.delete(id)
-    if (op === (waiting.op | answerBit)) return waiting.resolve(payload)
+    if (op === (waiting.op | answerBit)) {
+      waiting.resolve(payload)
+      return
+    }
     if (op !== refusalOp) throw new RangeError('frame: answers something else')
     const { code, detail } = decodeCbor(payload) as unknown as { code: keyof CustodyFaults; detail: object | null }
     waiting.reject(new CustodyFault(code, (detail === null ? null : { ...detail }) as never))
@@ -330,7 +364,6 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
   async #connectOnce(met: () => void): Promise<void> {
     const { socket: path, instance, proof } = this.#options
     const { socket, rest } = await openConnection(path, { proof, instance }, randomBytes(32))
-    const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()))
     const reader = new FrameReader((frame) => this.#receive(frame))
     const push = (chunk: Buffer): void => {
       try {
@@ -343,6 +376,12 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     socket.on('error', (error) => {
       reason = error
     })
+    const ended = new Promise<void>((resolve) =>
+      socket.once('close', () => {
+        this.#disconnect(reason)
+        resolve()
+      }),
+    )
     socket.on('data', push)
     this.#socket = socket
     if (rest.length > 0) push(rest)
@@ -359,13 +398,18 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     } finally {
       clearInterval(watch)
       socket.destroy()
-      this.#socket = null
-      this.#capabilities = null
-      // Whoever waits gets the same fault whatever ended the connection; the reason goes to the event.
-      for (const { reject } of this.#waiting.values()) reject(new CustodyFault('custody.unavailable', null, { cause: reason }))
-      this.#waiting.clear()
+      this.#disconnect(reason)
       if (shown) this.emit('disconnected', reason)
     }
+  }
+
+  /** Whoever waits gets the same fault whatever ended the connection; the reason goes to the event. */
+  #disconnect(reason: Error): void {
+    this.#socket = null
+    this.#capabilities = null
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const { reject } of waiting) reject(new CustodyFault('custody.unavailable', null, { cause: reason }))
   }
 
   #cutSilent(socket: Socket): void {

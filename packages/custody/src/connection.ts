@@ -10,8 +10,9 @@ import {
 } from './handshake.ts'
 
 /**
- * Connects to a signer's socket and goes through the handshake. Resolves with the socket, paused, and what came behind the
- * handshake; rejects with `custody.handshake_failed`, or with the socket's own error, after which the socket is gone.
+ * Connects to a signer's socket and goes through the handshake. Resolves with the socket, paused, and what came behind
+ * the handshake; rejects with `custody.handshake_failed`, or with the socket's own error, after which the socket is
+ * gone.
  */
 export async function openConnection(
   path: string,
@@ -22,7 +23,10 @@ export async function openConnection(
   return new Promise((resolve, reject) => {
     let held: Buffer = Buffer.alloc(0)
     let greeting: Uint8Array | null = null
-    const silence = setTimeout(() => fail(new CustodyFault('custody.handshake_failed', { reason: 'silence' })), 2 * handshakeTimeoutMs)
+    const silence = setTimeout(
+      () => fail(new CustodyFault('custody.handshake_failed', { reason: 'silence' })),
+      2 * handshakeTimeoutMs,
+    )
     const fail = (error: unknown): void => {
       clearTimeout(silence)
       socket.destroy()

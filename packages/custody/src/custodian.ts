@@ -20,7 +20,10 @@ export type Use = 'transaction' | 'message' | 'raw' | 'digest'
 /** Who may receive the key: nobody, anybody, or the holder of the public key with this SHA-256 (32 bytes). */
 export type ExportRule = 'none' | 'any' | Uint8Array
 
-/** A sealed key: its specification (deterministic CBOR, the authenticated data) and its envelope. Store both as they are. */
+/**
+ * A sealed key: its specification (deterministic CBOR, the authenticated data) and its envelope. Store both as they
+ * are.
+ */
 export interface Material {
   readonly spec: Uint8Array
   readonly envelope: Uint8Array
@@ -90,7 +93,9 @@ export type SignResult =
   | { readonly kind: 'refused'; readonly code: RefusalCode }
   | { readonly kind: 'unknown' }
 
-/** Answer to a batch: a result per item in the same order, and the organizations whose statement should be fetched now. */
+/**
+ * Answer to a batch: a result per item in the same order, and the organizations whose statement should be fetched now.
+ */
 export interface SignAnswer {
   readonly results: readonly SignResult[]
   readonly statementDue: readonly Uint8Array[]
@@ -133,7 +138,10 @@ export interface Capabilities {
   }
   readonly entropyHealthy: boolean
   readonly ledger: {
-    /** True when the signer started without a ledger: logs it does not know sign nothing until the host hands a checkpoint. */
+    /**
+     * True when the signer started without a ledger: logs it does not know sign nothing until the host hands a
+     * checkpoint.
+     */
     readonly replaced: boolean
     readonly healthy: boolean
     /** Oldest root sequence still accepted. */
@@ -190,8 +198,8 @@ export type ProveResult = { readonly kind: 'proven' } | LogRefusal
 export interface StatementRequest {
   readonly organization: Uint8Array
   /**
-   * `statementHash` of the newest `signer.statement` in the log (32 bytes), null when there is none. When the signer's last statement
-   * is newer than this one it was lost on the way, and is answered again byte for byte.
+   * `statementHash` of the newest `signer.statement` in the log (32 bytes), null when there is none. When the signer's
+   * last statement is newer than this one it was lost on the way, and is answered again byte for byte.
    */
   readonly last: Uint8Array | null
 }
@@ -243,7 +251,10 @@ export interface CreatedWrappingKey {
   readonly signature: Uint8Array
 }
 
-/** A narrowing: what remains. Absent: as it is. With neither, a key that was narrowed in the ledger but not in the database is resealed as the ledger has it. */
+/**
+ * A narrowing: what remains. Absent: as it is. With neither, a key that was narrowed in the ledger but not in the
+ * database is resealed as the ledger has it.
+ */
 export interface Narrowing {
   readonly schemes?: readonly string[]
   readonly uses?: readonly Use[]

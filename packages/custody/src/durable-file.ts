@@ -3,9 +3,9 @@ import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Replaces a small file such that after a crash at any moment either the old or the new content is there, and the new one
- * once the promise is fulfilled: a file beside it, fsync, rename, fsync of the directory. The parts are written from where
- * they lie, so locked memory is not copied. Mode 0600. One writer at a time.
+ * Replaces a small file such that after a crash at any moment either the old or the new content is there, and the new
+ * one once the promise is fulfilled: a file beside it, fsync, rename, fsync of the directory. The parts are written
+ * from where they lie, so locked memory is not copied. Mode 0600. One writer at a time.
  */
 export async function replaceFile(path: string, parts: readonly Uint8Array[]): Promise<void> {
   const beside = `${path}.new`
@@ -25,8 +25,9 @@ export async function createFile(path: string, parts: readonly Uint8Array[]): Pr
 export class FileNotPrivate extends Error {}
 
 /**
- * Opens a file of secrets for reading, and answers its descriptor: the checks are made on what was opened, not on what the
- * name means later. `FileNotPrivate` when group or others have any right to it, or it is owned by a user not in `owners`.
+ * Opens a file of secrets for reading, and answers its descriptor: the checks are made on what was opened, not on what
+ * the name means later. `FileNotPrivate` when group or others have any right to it, or it is owned by a user not in
+ * `owners`.
  */
 export function openPrivateFile(path: string, owners: readonly number[]): number {
   const file = openSync(path, 'r')
@@ -49,7 +50,6 @@ export function trustedOwners(next?: number): number[] {
   const self = process.geteuid?.() ?? 0
   return next === undefined ? [self, 0] : [self, 0, next]
 }
-
 
 async function writeNew(path: string, parts: readonly Uint8Array[]): Promise<void> {
   const file = await open(path, 'wx', 0o600)

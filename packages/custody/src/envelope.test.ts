@@ -1,32 +1,35 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
 import { createEntropy, kernelSource } from '@popsigner/crypto/entropy'
 import { openXaes } from '@popsigner/crypto/xaes256gcm'
+import fc from 'fast-check'
 import { envelopeLength, openInto, seal, sealedBy } from './envelope.ts'
 import { encodeSpec, parseSpec, type Spec } from './spec.ts'
 
 const entropy = createEntropy(kernelSource)
 const by = { id: new Uint8Array(randomBytes(16)), bytes: new Uint8Array(randomBytes(32)) }
 
-const specs = fc.record({
-  instance: fc.constantFrom('a', 'keys.example.com', 'x-1.y'),
-  organization: fc.option(fc.uint8Array({ minLength: 16, maxLength: 16 })),
-  kind: fc.constantFrom('organization-key', 'signing-key', 'seed', 'log-key', 'identity', 'wrapping-key', 'secret'),
-  key: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-  version: fc.integer({ min: 1, max: 0xffff_ffff }),
-  generation: fc.integer({ min: 1, max: 1000 }),
-  algorithm: fc.constantFrom('secp256k1', 'ed25519', null),
-  schemes: fc.subarray(['ecdsa', 'pss', 'pure']),
-  uses: fc.subarray(['transaction', 'message', 'raw', 'digest'] as const),
-  publicKey: fc.option(fc.uint8Array({ maxLength: 64 })),
-  origin: fc.constantFrom('generated', 'imported', 'derived', null),
-  export: fc.oneof(fc.constantFrom('none', 'any'), fc.uint8Array({ minLength: 32, maxLength: 32 })),
-  parent: fc.option(fc.uint8Array({ minLength: 16, maxLength: 16 })),
-  path: fc.option(fc.string({ maxLength: 20, unit: 'grapheme-ascii' })),
-}, { noNullPrototype: true }) as fc.Arbitrary<Spec>
+const specs = fc.record(
+  {
+    instance: fc.constantFrom('a', 'keys.example.com', 'x-1.y'),
+    organization: fc.option(fc.uint8Array({ minLength: 16, maxLength: 16 })),
+    kind: fc.constantFrom('organization-key', 'signing-key', 'seed', 'log-key', 'identity', 'wrapping-key', 'secret'),
+    key: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    version: fc.integer({ min: 1, max: 0xffff_ffff }),
+    generation: fc.integer({ min: 1, max: 1000 }),
+    algorithm: fc.constantFrom('secp256k1', 'ed25519', null),
+    schemes: fc.subarray(['ecdsa', 'pss', 'pure']),
+    uses: fc.subarray(['transaction', 'message', 'raw', 'digest'] as const),
+    publicKey: fc.option(fc.uint8Array({ maxLength: 64 })),
+    origin: fc.constantFrom('generated', 'imported', 'derived', null),
+    export: fc.oneof(fc.constantFrom('none', 'any'), fc.uint8Array({ minLength: 32, maxLength: 32 })),
+    parent: fc.option(fc.uint8Array({ minLength: 16, maxLength: 16 })),
+    path: fc.option(fc.string({ maxLength: 20, unit: 'grapheme-ascii' })),
+  },
+  { noNullPrototype: true },
+) as fc.Arbitrary<Spec>
 
 test('a specification comes back from its bytes as it went in', () => {
   fc.assert(fc.property(specs, (spec) => assert.deepEqual({ ...parseSpec(encodeSpec(spec)) }, spec)))

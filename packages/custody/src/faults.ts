@@ -1,6 +1,8 @@
 import { Fault } from '@popsigner/crypto/fault'
 
-/** Why the signer did not sign one item. The order is the wire format (a code travels as its position + 1): append only. */
+/**
+ * Why the signer did not sign one item. The order is the wire format (a code travels as its position + 1): append only.
+ */
 export const refusalCodes = [
   'custody.leaf_mismatch',
   'custody.deadline',

@@ -11,8 +11,8 @@ import { protocolVersion } from './protocol.ts'
  *     client → signer   "POPSIGN" 0x01 ‖ u16be version ‖ role 2 ‖ nonce (32) ‖ proof of the client (32)
  *     signer → client   0x00 ‖ proof of the signer (32), or one byte with the reason of the refusal, and the end
  *
- * proof = HMAC-SHA-256(the 32 bytes, "popsigner/v1/handshake" 0x00 ‖ role ‖ signer's nonce ‖ client's nonce ‖ u16be version ‖ instance).
- * The role in it is the prover's, so neither proof can be sent back as the other.
+ * proof = HMAC-SHA-256(the 32 bytes, "popsigner/v1/handshake" 0x00 ‖ role ‖ signer's nonce ‖ client's nonce ‖ u16be
+ * version ‖ instance). The role in it is the prover's, so neither proof can be sent back as the other.
  */
 export const roles = { signer: 1, client: 2 } as const
 
@@ -69,7 +69,9 @@ export function refuseClient(reason: HandshakeReason): Uint8Array {
   return Uint8Array.of(reasons.indexOf(reason) + 1)
 }
 
-/** Checks the signer's verdict. Throws the fault that ends the connection, also when the signer's own proof is wrong. */
+/**
+ * Checks the signer's verdict. Throws the fault that ends the connection, also when the signer's own proof is wrong.
+ */
 export function checkVerdict(greeting: Uint8Array, nonce: Uint8Array, verdict: Uint8Array, secrets: Secrets): void {
   const code = verdict[0] ?? 0
   if (code !== 0) throw new CustodyFault('custody.handshake_failed', { reason: reasons[code - 1] ?? 'malformed' })

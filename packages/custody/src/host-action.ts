@@ -17,7 +17,9 @@ export interface AcceptCheckpoint {
 
 const label = concat(utf8('popsigner/v1/host'), Uint8Array.of(0))
 
-/** The deterministic CBOR of an action: the content of the frame. `RangeError` naming the field that is out of range. */
+/**
+ * The deterministic CBOR of an action: the content of the frame. `RangeError` naming the field that is out of range.
+ */
 export function encodeHostAction(action: AcceptCheckpoint): Uint8Array {
   assertBytes(action.organization, 'organization', 16)
   assertBytes(action.root, 'root', 32)

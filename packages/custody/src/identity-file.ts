@@ -9,12 +9,16 @@ import type { RootKey } from './key-file.ts'
 import { encodeSpec, parseSpec, type Spec } from './spec.ts'
 
 /**
- * The file of the signer's identity, an Ed25519 key sealed by the root: `"PSIDEN" 0x00 0x01 ‖ u32be length ‖ specification ‖ envelope`.
- * Whoever replaces it can only put another identity of the same root there, which those who pinned this one notice.
+ * The file of the signer's identity, an Ed25519 key sealed by the root: `"PSIDEN" 0x00 0x01 ‖ u32be length ‖
+ * specification ‖ envelope`. Whoever replaces it can only put another identity of the same root there, which those who
+ * pinned this one notice.
  */
 const magic = concat(utf8('PSIDEN'), Uint8Array.of(0, 1))
 
-/** Makes the identity of a new instance. `secret` is 32 bytes of locked memory, which the caller wipes. Fails with `EEXIST` where there is one. */
+/**
+ * Makes the identity of a new instance. `secret` is 32 bytes of locked memory, which the caller wipes. Fails with
+ * `EEXIST` where there is one.
+ */
 export async function createIdentity(
   path: string,
   instance: string,
@@ -57,7 +61,10 @@ export async function replaceIdentity(
   await replaceFile(path, layOut(spec, secret, root, entropy))
 }
 
-/** Opens the identity into a secret that `take` gives and the caller wipes. `RangeError` when the file is damaged or another instance's or root's. */
+/**
+ * Opens the identity into a secret that `take` gives and the caller wipes. `RangeError` when the file is damaged or
+ * another instance's or root's.
+ */
 export function readIdentity(
   path: string,
   instance: string,
@@ -78,7 +85,9 @@ export function readIdentity(
   const root = roots.find(({ id }) => by !== null && equal(id, by))
   if (root === undefined) throw new RangeError('identity: sealed by a root that the key file does not hold')
   const secret = take()
-  const opened = secret.use((into) => root.key.use((key) => openInto(into, { id: root.id, bytes: key }, envelope, encoded)))
+  const opened = secret.use((into) =>
+    root.key.use((key) => openInto(into, { id: root.id, bytes: key }, envelope, encoded)),
+  )
   if (opened) return { spec, secret }
   secret.wipe()
   throw new RangeError('identity: damaged, or the key file is of another instance')

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto'
 import { closeSync, readSync } from 'node:fs'
 import { assertBytes, concat, equal, utf8 } from '@popsigner/crypto/bytes'
 import type { Entropy } from '@popsigner/crypto/entropy'
-import { Secret, type SecretArena } from '@popsigner/crypto/secret'
+import type { Secret, SecretArena } from '@popsigner/crypto/secret'
 import { createFile, openPrivateFile, replaceFile } from './durable-file.ts'
 
 /**
- * The key file: `"PSROOT" 0x00 0x01 ‖ u8 count ‖ count × (u32be sequence ‖ id (16) ‖ key (32)) ‖ SHA-256 of all before`. Whoever
- * reads it and the database has every key; without it every key is lost. One root, and two while a rotation is under way.
+ * The key file: `"PSROOT" 0x00 0x01 ‖ u8 count ‖ count × (u32be sequence ‖ id (16) ‖ key (32)) ‖ SHA-256 of all
+ * before`. Whoever reads it and the database has every key; without it every key is lost. One root, and two while a
+ * rotation is under way.
  */
 export interface RootKey {
   /** From 1, rising by one with each rotation. */

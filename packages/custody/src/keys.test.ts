@@ -3,8 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { p256 } from '@noble/curves/nist.js'
+import { secp256k1 } from '@noble/curves/secp256k1.js'
 import { equal, fromHex, hex, utf8 } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash'
 import { generateRecipient, openWith, sealTo } from '@popsigner/crypto/hpke'
@@ -13,7 +13,6 @@ import { exportAad, exportInfo, importAad, importInfo } from '@popsigner/crypto/
 import type { SignerClient } from './client.ts'
 import type { CreatedKey, CreatedWrappingKey, ImportRequest, KeySpec, Material } from './custodian.ts'
 import { sealedBy } from './envelope.ts'
-import { parseSpec } from './spec.ts'
 import {
   connectTo,
   instance,
@@ -23,12 +22,13 @@ import {
   makePlace,
   newId,
   type Place,
-  refusalOf,
   type RunningSigner,
+  refusalOf,
   signatureOf,
   startSigner,
   TestLog,
 } from './signer.fixture.ts'
+import { parseSpec } from './spec.ts'
 import { wrappingKeyMessage } from './wrapping-key.ts'
 
 let place: Place
@@ -44,7 +44,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await client.close()
-  await running.kill()
+  await running.kill('SIGTERM')
   place.remove()
 })
 
@@ -108,10 +108,14 @@ test('nothing is ever widened, and a narrowing whose answer was lost can be had 
   const refused = (field: string) => ({ code: 'custody.spec_refused', detail: { field } })
   await assert.rejects(client.narrow(organizationKey, key.material, { uses: ['raw', 'digest'] }), refused('uses'))
   await assert.rejects(client.narrow(organizationKey, key.material, { uses: [] }), refused('uses'))
-  await assert.rejects(client.narrow(organizationKey, key.material, { schemes: ['ecdsa', 'schnorr'] }), refused('schemes'))
+  await assert.rejects(
+    client.narrow(organizationKey, key.material, { schemes: ['ecdsa', 'schnorr'] }),
+    refused('schemes'),
+  )
   await assert.rejects(client.narrow(organizationKey, key.material, { schemes: [] }), refused('schemes'))
   const lost = await client.narrow(organizationKey, key.material, { uses: ['raw'] })
-  // The database still has the first generation: asked again, it gets what the ledger has, and not what the envelope had.
+  // The database still has the first generation: asked again, it gets what the ledger has, and not what the envelope
+  // had.
   const again = await client.narrow(organizationKey, key.material, {})
   assert.deepEqual([parseSpec(again.spec).generation, parseSpec(again.spec).uses], [2, ['raw']])
   const wider = await client.narrow(organizationKey, key.material, { uses: ['message', 'raw'] })
@@ -169,7 +173,10 @@ test('the root is rotated while serving; retired, the old one is refused for goo
   const old = log.keys.organizationKey
   await assert.rejects(client.retireRoot(), { code: 'seal.rotation_state', detail: { roots: 1 } })
   const open = await client.rotateRoot()
-  assert.deepEqual(open.map(({ sequence }) => sequence), [1, 2])
+  assert.deepEqual(
+    open.map(({ sequence }) => sequence),
+    [1, 2],
+  )
   await assert.rejects(client.rotateRoot(), { code: 'seal.rotation_state', detail: { roots: 2 } })
   assert.equal(await outcome(key), 'signed')
   await restart()
@@ -179,7 +186,10 @@ test('the root is rotated while serving; retired, the old one is refused for goo
   assert.deepEqual(organizationKey.spec, old.spec)
   assert.equal(hex(sealedBy(organizationKey.envelope) as Uint8Array), hex(open[1]?.id as Uint8Array))
   assert.equal(await outcome(key, organizationKey), 'signed')
-  assert.deepEqual((await client.retireRoot()).map(({ sequence }) => sequence), [2])
+  assert.deepEqual(
+    (await client.retireRoot()).map(({ sequence }) => sequence),
+    [2],
+  )
   assert.equal(await outcome(key), 'custody.not_opened')
   assert.equal(await outcome(key, organizationKey), 'signed')
   await restart()
@@ -187,28 +197,63 @@ test('the root is rotated while serving; retired, the old one is refused for goo
   assert.equal(await outcome(key, organizationKey), 'signed')
   assert.equal(hex((await client.hello()).identity), hex(place.identity), 'the identity came along')
 
-  await running.kill()
+  await running.kill('SIGTERM')
   writeFileSync(join(place.directory, 'seal/root.key'), copy)
   await assert.rejects(startSigner(place), /no root that the ledger still accepts/)
+})
+
+test('a retirement that broke off between ledger and key file is finished by the next start', async () => {
+  await client.rotateRoot()
+  const both = readFileSync(join(place.directory, 'seal/root.key'))
+  await client.retireRoot()
+  const one = readFileSync(join(place.directory, 'seal/root.key'))
+  assert.ok(one.length < both.length)
+  await restart(() => writeFileSync(join(place.directory, 'seal/root.key'), both))
+  assert.deepEqual(
+    (await client.roots()).map(({ sequence }) => sequence),
+    [2],
+  )
+  assert.equal(hex(readFileSync(join(place.directory, 'seal/root.key'))), hex(one))
 })
 
 test('an organization key of another organization cannot be the target of a reseal', async () => {
   const key = await makeKey(client, log)
   const other = await makeLog(client)
   const { organizationKey } = log.keys
-  await assert.rejects(client.reseal(organizationKey, other.keys.organizationKey, key.material), { code: 'custody.not_opened' })
+  await assert.rejects(client.reseal(organizationKey, other.keys.organizationKey, key.material), {
+    code: 'custody.not_opened',
+  })
   await assert.rejects(client.reseal(organizationKey, organizationKey, organizationKey), { code: 'custody.wrong_kind' })
 })
 
 const curves = { secp256k1, ed25519, p256 } as const
 
-async function wrap(spec: KeySpec, wrapping: CreatedWrappingKey, id: Uint8Array, secret: Uint8Array, publicKey: Uint8Array) {
+async function wrap(
+  spec: KeySpec,
+  wrapping: CreatedWrappingKey,
+  id: Uint8Array,
+  secret: Uint8Array,
+  publicKey: Uint8Array,
+) {
   const { organization, algorithm, schemes, uses } = spec
-  const bound = { instance, organization, wrapping_key: id, algorithm, schemes, uses, export: spec.export, public_key: publicKey }
+  const bound = {
+    instance,
+    organization,
+    wrapping_key: id,
+    algorithm,
+    schemes,
+    uses,
+    export: spec.export,
+    public_key: publicKey,
+  }
   return sealTo(wrapping.publicKey, importInfo, importAad(bound), secret)
 }
 
-async function importRequest(algorithm: keyof typeof curves, secret: Uint8Array, publicKey: Uint8Array): Promise<ImportRequest> {
+async function importRequest(
+  algorithm: keyof typeof curves,
+  secret: Uint8Array,
+  publicKey: Uint8Array,
+): Promise<ImportRequest> {
   const id = newId()
   const wrappingKey = await client.createWrappingKey(log.keys.organizationKey, id, '2030-01-01T00:00:00.000Z')
   const spec: KeySpec = {
@@ -246,8 +291,25 @@ test('a key of every algorithm is imported, signs, and comes out again as it wen
     const recipient = generateRecipient()
     const { enc, ciphertext } = await client.export(log.keys.organizationKey, key.material, recipient.publicKey)
     const { organization, key: id, version, schemes, uses } = request.spec
-    const bound = { instance, organization, key: id, version, algorithm, schemes, uses, export: 'any', public_key: publicKey } as const
-    const opened = await openWith(recipient.privateKey, recipient.publicKey, enc, exportInfo, exportAad(bound), ciphertext)
+    const bound = {
+      instance,
+      organization,
+      key: id,
+      version,
+      algorithm,
+      schemes,
+      uses,
+      export: 'any',
+      public_key: publicKey,
+    } as const
+    const opened = await openWith(
+      recipient.privateKey,
+      recipient.publicKey,
+      enc,
+      exportInfo,
+      exportAad(bound),
+      ciphertext,
+    )
     assert.equal(hex(opened ?? new Uint8Array(0)), hex(secret))
   }
 })
@@ -264,7 +326,12 @@ test('an import under any other specification than the caller bound is refused',
     { publicKey: secp256k1.getPublicKey(secp256k1.utils.randomSecretKey()) },
     { wrappingKey: other.material },
     { wrapped: { ...request.wrapped, enc: generateRecipient().publicKey } },
-    { wrapped: { ...request.wrapped, ciphertext: request.wrapped.ciphertext.map((byte, i) => (i === 3 ? byte ^ 1 : byte)) } },
+    {
+      wrapped: {
+        ...request.wrapped,
+        ciphertext: request.wrapped.ciphertext.map((byte, i) => (i === 3 ? byte ^ 1 : byte)),
+      },
+    },
     { wrapped: { ...request.wrapped, enc: new Uint8Array(65).fill(4) } },
   ]
   for (const [i, change] of changes.entries()) {
@@ -282,7 +349,9 @@ test('secrets that are no key, and public keys of another secret, are refused al
   const any = secp256k1.getPublicKey(secp256k1.utils.randomSecretKey())
   for (const algorithm of ['secp256k1', 'p256'] as const)
     for (const secret of [new Uint8Array(32), fromHex(orders[algorithm]), new Uint8Array(32).fill(255)])
-      await assert.rejects(client.import(await importRequest(algorithm, secret, any)), { code: 'custody.import_refused' })
+      await assert.rejects(client.import(await importRequest(algorithm, secret, any)), {
+        code: 'custody.import_refused',
+      })
   const zero = await importRequest('ed25519', new Uint8Array(32), ed25519.getPublicKey(new Uint8Array(32)))
   await assert.rejects(client.import(zero), { code: 'custody.import_refused' })
   const mismatch = await importRequest('secp256k1', secp256k1.utils.randomSecretKey(), any)
@@ -327,7 +396,7 @@ test('beginning a log twice is refused, and an unknown organization makes no key
     assert.equal(equal(theirs.organization, log.organization), false)
   } finally {
     await other.close()
-    await signer.kill()
+    await signer.kill('SIGTERM')
     stranger.remove()
   }
 })

@@ -10,8 +10,9 @@ import { CustodyFault } from './faults.ts'
 
 /**
  * What must never go backwards, in one small file outside the database and outside every backup. The file is a row of
- * `u32be length ‖ deterministic CBOR map`, then SHA-256 of all before: first the head (format, instance, replaced_at, term, floor),
- * then maps with one of `logs`, `destroyed`, `erased`, `generations`, each of at most 2,048 entries. Changes are made in memory first, where they hold at once, and `commit` makes them durable; whatever lets something
+ * `u32be length ‖ deterministic CBOR map`, then SHA-256 of all before: first the head (format, instance, replaced_at,
+ * term, floor), then maps with one of `logs`, `destroyed`, `erased`, `generations`, each of at most 2,048 entries.
+ * Changes are made in memory first, where they hold at once, and `commit` makes them durable; whatever lets something
  * leave the signer (a checkpoint's signature, the answer to a destruction) waits for that.
  */
 export interface Ledger {
@@ -32,7 +33,10 @@ export interface Ledger {
   readonly generations: Map<string, Narrowed>
   /** Whether the last write succeeded. */
   readonly healthy: boolean
-  /** Fulfilled when everything changed until now is on disk. Calls share one write; rejects with `custody.ledger_failed`. */
+  /**
+   * Fulfilled when everything changed until now is on disk. Calls share one write; rejects with
+   * `custody.ledger_failed`.
+   */
   commit(): Promise<void>
   /** Notes a change that may wait: written within about a second. */
   touch(): void
@@ -110,8 +114,8 @@ export async function createLedgerFile(path: string, instance: string): Promise<
 }
 
 /**
- * Opens the ledger. A missing file gives an empty ledger with `replacedAt` set, which is written with the first commit: its logs then
- * sign nothing until the host hands a checkpoint. `RangeError` for a damaged file or another instance's.
+ * Opens the ledger. A missing file gives an empty ledger with `replacedAt` set, which is written with the first commit:
+ * its logs then sign nothing until the host hands a checkpoint. `RangeError` for a damaged file or another instance's.
  */
 export function openLedger(path: string, instance: string, now: number): Ledger {
   const content = read(path, instance) ?? emptyContent(instance, now)
@@ -129,6 +133,8 @@ export function openLedger(path: string, instance: string, now: number): Ledger 
       healthy = true
     } catch (error) {
       healthy = false
+      // Until a write succeeds nothing is signed, so it is tried again without being asked.
+      touch()
       throw new CustodyFault('custody.ledger_failed', null, { cause: error })
     }
   }
@@ -153,8 +159,7 @@ export function openLedger(path: string, instance: string, now: number): Ledger 
   function touch(): void {
     timer ??= setTimeout(() => {
       timer = null
-      // A failed write shows in `healthy` and is tried again.
-      commit().catch(touch)
+      commit().catch(() => undefined)
     }, touchDelayMs)
   }
 
@@ -163,7 +168,9 @@ export function openLedger(path: string, instance: string, now: number): Ledger 
     if (timer !== null) clearTimeout(timer)
   }
   const rest = { commit, touch, close }
-  return Object.defineProperty(Object.assign(content, rest), 'healthy', { get: () => healthy }) as Content & typeof rest & Pick<Ledger, 'healthy'>
+  return Object.defineProperty(Object.assign(content, rest), 'healthy', { get: () => healthy }) as Content &
+    typeof rest &
+    Pick<Ledger, 'healthy'>
 }
 
 interface Content {

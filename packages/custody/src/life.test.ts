@@ -8,7 +8,6 @@ import { keccak256 } from '@popsigner/crypto/hash'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { type SignedInput, verifySignature } from '@popsigner/crypto/verify'
 import type { SignerClient } from './client.ts'
-import { parseSpec } from './spec.ts'
 import {
   connectTo,
   instance,
@@ -22,6 +21,7 @@ import {
   signatureOf,
   startSigner,
 } from './signer.fixture.ts'
+import { parseSpec } from './spec.ts'
 
 let place: Place
 let running: RunningSigner
@@ -34,7 +34,7 @@ before(async () => {
 })
 after(async () => {
   await client.close()
-  await running.kill()
+  await running.kill('SIGTERM')
   place.remove()
 })
 
@@ -197,7 +197,7 @@ test('more keys than slots: every signature is by its own key', async () => {
     assert.ok(memory.slotsUsed <= memory.slots)
   } finally {
     await other.close()
-    await signer.kill()
+    await signer.kill('SIGTERM')
     small.remove()
   }
 })
@@ -250,7 +250,7 @@ test('the client comes back to a signer that was started again, and says so', as
     assert.equal(results[0]?.kind, 'signed')
   } finally {
     await c.close()
-    await signer.kill()
+    await signer.kill('SIGTERM')
     other.remove()
   }
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { fromHex, hex, utf8 } from '@popsigner/crypto/bytes'
+import { encodeCbor } from '@popsigner/crypto/cbor'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import { NOTE_COSIGNATURE, NOTE_ED25519, verifierKey, verifyCheckpoint } from '@popsigner/transparency/checkpoint'
 import { buildLeaf, type LeafInput } from '@popsigner/transparency/record'
@@ -21,8 +22,8 @@ import {
   makePlace,
   newId,
   type Place,
-  refusalOf,
   type RunningSigner,
+  refusalOf,
   signatureOf,
   startSigner,
   type TestLog,
@@ -39,7 +40,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await client.close()
-  await running.kill()
+  await running.kill('SIGTERM')
   place.remove()
 })
 
@@ -94,7 +95,13 @@ test('a checkpoint that does not extend the ledger is refused, and nothing of th
   const [smaller] = await client.checkpoint([{ ...(await log.extension(7)), size: 5, root: log.root(5), ...log.keys }])
   assert.equal(smaller?.kind === 'refused' && smaller.code, 'log.behind')
 
-  const fork = { organization: log.organization, from: 7, size: 8, root: new Uint8Array(32).fill(1), path: [log.root(7)] }
+  const fork = {
+    organization: log.organization,
+    from: 7,
+    size: 8,
+    root: new Uint8Array(32).fill(1),
+    path: [log.root(7)],
+  }
   const [forked] = await client.checkpoint([{ ...fork, ...log.keys }])
   assert.equal(forked?.kind === 'refused' && forked.code, 'log.behind')
   const { results } = await client.sign([more[0] as SignItem])
@@ -217,6 +224,38 @@ test('the host may accept a loss: the ledger goes back, and every connection pro
   assert.equal((await client.prove([await log.extension(5, 6)]))[0]?.kind, 'proven')
 })
 
+test('while the ledger cannot be written no checkpoint leaves and nothing is signed; then it goes on by itself', async () => {
+  const log = await makeLog(client)
+  const items = await fill(log, 2)
+  const sign = async (): Promise<string> => refusalOf((await client.sign([items[0] as SignItem])).results[0])
+  assert.equal(await sign(), 'signed')
+  const beside = `${ledgerPath()}.new`
+  mkdirSync(beside)
+  await assert.rejects(checkpoint(log, 0), { code: 'custody.ledger_failed' })
+  assert.equal(await sign(), 'custody.ledger_failed')
+  assert.equal((await client.hello()).ledger.healthy, false)
+  rmSync(beside, { recursive: true })
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  assert.equal(await sign(), 'signed')
+  assert.equal((await checkpoint(log, 2))?.kind, 'signed', 'the head had moved in memory')
+})
+
+test('what the host authorized but is no action is refused', async () => {
+  const key = new Uint8Array(readFileSync(join(place.directory, 'custody/host.key')))
+  const contents = [
+    encodeCbor({ action: 'accept-all', organization: newId(), size: 0, root: new Uint8Array(32) }),
+    encodeCbor({ action: 'accept-checkpoint', organization: newId(), size: 0, root: new Uint8Array(31) }),
+    encodeCbor({ action: 'accept-checkpoint', organization: newId(), size: 0 }),
+    encodeCbor(null),
+    new Uint8Array(0),
+  ]
+  for (const content of contents) {
+    const nonce = await client.hostNonce()
+    const action = client.hostAction(nonce, content, hostMac(key, nonce, content))
+    await assert.rejects(action, { code: 'custody.request_refused' })
+  }
+})
+
 test('a damaged ledger stops the start, and the term of a promotion never goes back', async () => {
   await client.close()
   client = await connectTo(place, 7)
@@ -250,7 +289,11 @@ test('a repeat needs a proof of its leaf against a checkpoint of the ledger, and
   assert.deepEqual(signatureOf(repeat.results[0]), signatureOf(first.results[0]))
   makeItem(log, await makeKey(client, log), utf8('more'))
   await checkpoint(log, 6)
-  assert.deepEqual(signatureOf((await client.sign([proven])).results[0]), signatureOf(first.results[0]), 'an older checkpoint')
+  assert.deepEqual(
+    signatureOf((await client.sign([proven])).results[0]),
+    signatureOf(first.results[0]),
+    'an older checkpoint',
+  )
   const [answer] = await client.statement([{ organization: log.organization, last: null }])
   assert.deepEqual([answer?.statement?.count, answer?.statement?.runs], [1, [[0, 0]]])
 })
@@ -277,7 +320,11 @@ test('statements account for every signature, across restarts, as an auditor rea
   const order = [items[2], items[3], items[0], items[5]] as SignItem[]
   await client.sign(order)
   const first = (await ask(null)) as Statement
-  assert.deepEqual(first.runs, [[2, 3], [0, 0], [5, 5]])
+  assert.deepEqual(first.runs, [
+    [2, 3],
+    [0, 0],
+    [5, 5],
+  ])
   assert.deepEqual([first.count, first.reason, first.boot], [4, 'minute', running.ready.boot])
   assert.deepEqual(await ask(null), first, 'a statement that did not reach the log is answered again')
   let last = record(log, first)
@@ -288,7 +335,17 @@ test('statements account for every signature, across restarts, as an auditor rea
   await client.prove([await log.extension(0)])
   await client.sign([items[4] as SignItem])
   const second = (await ask(last)) as Statement
-  assert.deepEqual([second.count, second.reason, second.runs], [6, 'restart', [[1, 1], [4, 4]]])
+  assert.deepEqual(
+    [second.count, second.reason, second.runs],
+    [
+      6,
+      'restart',
+      [
+        [1, 1],
+        [4, 4],
+      ],
+    ],
+  )
   assert.equal(second.previous, statementHash(first))
   await restart()
   assert.deepEqual(await ask(last), second, 'it was on disk before it was answered')

@@ -1,6 +1,7 @@
 /**
- * Frames of the signer's socket: `u32be length ‖ u32be request id ‖ u8 op ‖ payload`, where `length` counts what follows it.
- * A request's answer has its id and the op with the highest bit set; a refusal has op 0xff. Several requests may be in flight.
+ * Frames of the signer's socket: `u32be length ‖ u32be request id ‖ u8 op ‖ payload`, where `length` counts what
+ * follows it. A request's answer has its id and the op with the highest bit set; a refusal has op 0xff. Several
+ * requests may be in flight.
  */
 
 /** The only version there is. It is part of the handshake, so both ends agree before the first frame. */
@@ -72,8 +73,8 @@ export function allocateFrame(id: number, op: number, length: number): Buffer {
 export const payloadStart = headLength
 
 /**
- * Cuts a byte stream into frames. Memory is bounded by one frame; a whole frame within one chunk is not copied. `push` throws
- * `RangeError` at a length that no frame has, after which the stream cannot be followed any further.
+ * Cuts a byte stream into frames. Memory is bounded by one frame; a whole frame within one chunk is not copied. `push`
+ * throws `RangeError` at a length that no frame has, after which the stream cannot be followed any further.
  */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void

@@ -6,7 +6,6 @@ import { decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { SignerClient } from './client.ts'
 import type { CreatedKey, Material, SignItem } from './custodian.ts'
-import { encodeSpec, parseSpec } from './spec.ts'
 import {
   connectTo,
   makeItem,
@@ -15,11 +14,12 @@ import {
   makePlace,
   newId,
   type Place,
-  refusalOf,
   type RunningSigner,
+  refusalOf,
   startSigner,
   type TestLog,
 } from './signer.fixture.ts'
+import { encodeSpec, parseSpec } from './spec.ts'
 
 let place: Place
 let running: RunningSigner
@@ -36,7 +36,7 @@ before(async () => {
 })
 after(async () => {
   await client.close()
-  await running.kill()
+  await running.kill('SIGTERM')
   place.remove()
 })
 
@@ -110,7 +110,8 @@ test('bytes that are not the canonical form of the leaf are refused', async () =
     '1',
     '',
   ]
-  for (const form of forms) assert.equal(await outcome({ leaf: utf8(form) }), 'custody.leaf_mismatch', form.slice(0, 20))
+  for (const form of forms)
+    assert.equal(await outcome({ leaf: utf8(form) }), 'custody.leaf_mismatch', form.slice(0, 20))
 })
 
 test('a deadline that has passed, or lies too far ahead, is refused', async () => {

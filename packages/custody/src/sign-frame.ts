@@ -1,12 +1,12 @@
+import type { Material, SignAnswer, SignItem, SignResult } from './custodian.ts'
 import { envelopeLength } from './envelope.ts'
 import { type RefusalCode, refusalCodes } from './faults.ts'
-import type { Material, SignAnswer, SignItem, SignResult } from './custodian.ts'
 import { allocateFrame, answerBit, maxFrameLength, ops, payloadStart } from './protocol.ts'
 
 /**
  * The frame of `sign`, the one operation with a layout of its own, since it is the one that runs at speed. Integers are
- * big-endian; what the signer hashes lies in the frame as it is hashed (a leaf behind RFC 6962's 0x00, a material behind the
- * length of its specification), so nothing is copied:
+ * big-endian; what the signer hashes lies in the frame as it is hashed (a leaf behind RFC 6962's 0x00, a material
+ * behind the length of its specification), so nothing is copied:
  *
  *     u8 layout (1)
  *     u8 n, n × (u8 length ‖ scheme name)
@@ -150,8 +150,9 @@ export function readSignAnswer(payload: Buffer, count: number): SignAnswer {
   }
   const due = payload.readUInt16BE(dueAt)
   if (payload.length !== dueAt + 2 + due * 16) throw new RangeError('sign: malformed answer')
-  const statementDue = Array.from({ length: due }, (_, i) =>
-    new Uint8Array(payload.subarray(dueAt + 2 + i * 16, dueAt + 18 + i * 16)),
+  const statementDue = Array.from(
+    { length: due },
+    (_, i) => new Uint8Array(payload.subarray(dueAt + 2 + i * 16, dueAt + 18 + i * 16)),
   )
   return { results, statementDue }
 }

@@ -1,4 +1,7 @@
-/** For tests: a signer process of its own in a temporary directory, the log of an organization kept in memory, and leaves for it. */
+/**
+ * For tests: a signer process of its own in a temporary directory, the log of an organization kept in memory, and
+ * leaves for it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -15,10 +18,10 @@ import { buildLeaf } from '@popsigner/transparency/record'
 import { consistencyPath, inclusionPath, type TileSource } from '@popsigner/transparency/tiles'
 import { SignerClient } from './client.ts'
 import type { CreatedKey, CreatedLog, KeySpec, LogExtension, SignItem, SignResult } from './custodian.ts'
-import { parseSpec } from './spec.ts'
 import type { SignerConfig } from './signer/config.ts'
 import { createKeyBytes, initializeCustody } from './signer/init.ts'
 import { signerArguments } from './signer-process.ts'
+import { parseSpec } from './spec.ts'
 
 export const instance = 'keys.example.com'
 
@@ -34,7 +37,12 @@ export async function makePlace(): Promise<Place> {
   const directory = mkdtempSync(join(tmpdir(), 'custody-'))
   const entropy = createEntropy(kernelSource)
   const custody = join(directory, 'custody')
-  const identity = await initializeCustody({ directory: custody, keyFile: join(directory, 'seal/root.key'), instance, entropy })
+  const identity = await initializeCustody({
+    directory: custody,
+    keyFile: join(directory, 'seal/root.key'),
+    instance,
+    entropy,
+  })
   await createKeyBytes(join(custody, 'proof.key'), entropy)
   await createKeyBytes(join(custody, 'host.key'), entropy)
   const config = {

@@ -5,12 +5,12 @@ import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import fc from 'fast-check'
 import { concat, utf8 } from '@popsigner/crypto/bytes'
 import { decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
+import fc from 'fast-check'
 import { SignerClient } from './client.ts'
 import { openConnection } from './connection.ts'
-import { answerGreeting, greet, greetingLength } from './handshake.ts'
+import { answerGreeting, clientProofLength, greet, greetingLength, judgeClient } from './handshake.ts'
 import { allocateFrame, encodeFrame, type Frame, FrameReader, maxFrameLength, ops, refusalOp } from './protocol.ts'
 import { writeSignFrame } from './sign-frame.ts'
 import {
@@ -39,7 +39,7 @@ before(async () => {
 })
 after(async () => {
   await client.close()
-  await running.kill()
+  await running.kill('SIGTERM')
   place.remove()
 })
 
@@ -72,10 +72,15 @@ const reasons = { malformed: 1, version: 2, role: 3, proof: 4, silence: 5 }
 test('a client with a wrong secret, of another instance, role or version, or of no form is refused and cut', async () => {
   const nonce = new Uint8Array(randomBytes(32))
   const good = (greeting: Uint8Array): Uint8Array => answerGreeting(greeting, nonce, { proof, instance })
-  const changed = (at: number, value: number) => (greeting: Uint8Array) => good(greeting).map((byte, i) => (i === at ? value : byte))
+  const changed = (at: number, value: number) => (greeting: Uint8Array) =>
+    good(greeting).map((byte, i) => (i === at ? value : byte))
   const cases: [string, number, (greeting: Uint8Array) => Uint8Array][] = [
     ['secret', reasons.proof, (greeting) => answerGreeting(greeting, nonce, { proof: new Uint8Array(32), instance })],
-    ['instance', reasons.proof, (greeting) => answerGreeting(greeting, nonce, { proof, instance: 'other.example.com' })],
+    [
+      'instance',
+      reasons.proof,
+      (greeting) => answerGreeting(greeting, nonce, { proof, instance: 'other.example.com' }),
+    ],
     ['version', reasons.version, changed(9, 2)],
     ['role', reasons.role, changed(10, 1)],
     ['form', reasons.malformed, changed(0, 0)],
@@ -136,6 +141,30 @@ test('the client refuses a signer that does not know the secret, whatever it ans
   }
 })
 
+test('a connection that ends before hello is answered is tried again; a silent signer fails what is in flight', async () => {
+  const path = join(tmpdir(), `c-${randomBytes(6).toString('hex')}.sock`)
+  let connections = 0
+  const nonce = new Uint8Array(randomBytes(32))
+  const halting = createServer((socket: Socket) => {
+    socket.on('error', () => undefined)
+    socket.write(greet(nonce))
+    socket.once('data', (answer: Buffer) => {
+      connections++
+      socket.write(judgeClient(nonce, answer.subarray(0, clientProofLength), { proof, instance }) as Uint8Array)
+      // The first ends without an answer, the second never says anything.
+      if (connections === 1) socket.end()
+    })
+  })
+  await new Promise<void>((resolve) => halting.listen(path, resolve))
+  const impatient = new SignerClient({ socket: path, instance, proof, term: 0, timeoutMs: 500 })
+  const connecting = impatient.connect()
+  connecting.catch(() => undefined)
+  while (connections < 3) await new Promise((resolve) => setTimeout(resolve, 20))
+  await impatient.close()
+  halting.close()
+  await assert.rejects(impatient.roots(), { code: 'custody.unavailable' })
+})
+
 test('nothing is answered before hello, and an unknown version or operation is refused', async () => {
   const { socket, rest } = await openConnection(place.config.socket, { proof, instance }, randomBytes(32))
   assert.equal(rest.length, 0)
@@ -177,22 +206,30 @@ test('a frame longer than any ends its connection and no other', async () => {
 })
 
 test('a stream of frames is cut the same however it arrives', () => {
-  const frame = fc.record({ id: fc.nat(), op: fc.integer({ min: 0, max: 255 }), payload: fc.uint8Array({ maxLength: 300 }) })
+  const frame = fc.record({
+    id: fc.nat(),
+    op: fc.integer({ min: 0, max: 255 }),
+    payload: fc.uint8Array({ maxLength: 300 }),
+  })
   fc.assert(
-    fc.property(fc.array(frame, { maxLength: 8 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (frames, cuts) => {
-      const stream = Buffer.concat(frames.map(({ id, op, payload }) => encodeFrame(id, op, payload)))
-      const seen: { id: number; op: number; payload: Uint8Array }[] = []
-      const reader = new FrameReader(({ id, op, payload }) => seen.push({ id, op, payload: new Uint8Array(payload) }))
-      for (let at = 0, i = 0; at < stream.length; i++) {
-        const end = at + (cuts[i % cuts.length] as number)
-        reader.push(stream.subarray(at, end))
-        at = end
-      }
-      assert.deepEqual(
-        seen,
-        frames.map(({ id, op, payload }) => ({ id, op, payload })),
-      )
-    }),
+    fc.property(
+      fc.array(frame, { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+      (frames, cuts) => {
+        const stream = Buffer.concat(frames.map(({ id, op, payload }) => encodeFrame(id, op, payload)))
+        const seen: { id: number; op: number; payload: Uint8Array }[] = []
+        const reader = new FrameReader(({ id, op, payload }) => seen.push({ id, op, payload: new Uint8Array(payload) }))
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const end = at + (cuts[i % cuts.length] as number)
+          reader.push(stream.subarray(at, end))
+          at = end
+        }
+        assert.deepEqual(
+          seen,
+          frames.map(({ id, op, payload }) => ({ id, op, payload })),
+        )
+      },
+    ),
   )
   assert.throws(() => allocateFrame(1, 1, maxFrameLength), RangeError)
 })
@@ -209,9 +246,17 @@ test('random and mutated frames never stop the signer', { timeout: 600_000 }, as
     encodeFrame(3, ops.heads, encodeCbor({ organizations: [log.organization] })),
     encodeFrame(4, ops.createLog, encodeCbor({ organization: newId() })),
     encodeFrame(5, ops.resealOrganizationKey, encodeCbor({ organization_key: { ...organizationKey } })),
-    encodeFrame(6, ops.reseal, encodeCbor({ from: { ...organizationKey }, to: { ...organizationKey }, material: { ...logKey } })),
+    encodeFrame(
+      6,
+      ops.reseal,
+      encodeCbor({ from: { ...organizationKey }, to: { ...organizationKey }, material: { ...logKey } }),
+    ),
     encodeFrame(7, ops.statement, encodeCbor({ requests: [{ organization: log.organization, last: null }] })),
-    encodeFrame(8, ops.hostAction, encodeCbor({ nonce: new Uint8Array(32), content: new Uint8Array(9), mac: new Uint8Array(32) })),
+    encodeFrame(
+      8,
+      ops.hostAction,
+      encodeCbor({ nonce: new Uint8Array(32), content: new Uint8Array(9), mac: new Uint8Array(32) }),
+    ),
   ]
   const hello = encodeFrame(9, ops.hello, encodeCbor({ versions: [1], term: 0 }))
   for (let round = 0; round < rounds; round++) {

@@ -1,10 +1,9 @@
-import { assertBytes } from '@popsigner/crypto/bytes'
 import { type CborValue, decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
 import type { ExportRule, MaterialKind, Use } from './custodian.ts'
 
 /**
- * What an envelope is about: its authenticated data. Every field is always there, `null` where it does not apply, so that
- * nothing about a key can be left open (DESIGN.md section 4).
+ * What an envelope is about: its authenticated data. Every field is always there, `null` where it does not apply, so
+ * that nothing about a key can be left open (DESIGN.md section 4).
  */
 export interface Spec {
   readonly instance: string
@@ -39,7 +38,10 @@ const origins = ['generated', 'imported', 'derived'] as const
 /** Every use there is, in the order in which they are written. */
 export const allUses: readonly Use[] = ['transaction', 'message', 'raw', 'digest']
 
-/** What an instance may be called: it stands in envelopes, leaves and the names of note keys, where `+` and spaces cannot. */
+/**
+ * What an instance may be called: it stands in envelopes, leaves and the names of note keys, where `+` and spaces
+ * cannot.
+ */
 const instanceForm = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/
 const nameForm = /^[a-z0-9][a-z0-9-]{0,31}$/
 const fieldCount = 14
@@ -70,7 +72,10 @@ export function encodeSpec(spec: Spec): Uint8Array {
   })
 }
 
-/** The specification of these bytes. `RangeError` for another encoding, a missing or unknown field, or a value outside its set. */
+/**
+ * The specification of these bytes. `RangeError` for another encoding, a missing or unknown field, or a value outside
+ * its set.
+ */
 export function parseSpec(bytes: Uint8Array): Spec {
   const map = decodeCbor(bytes)
   if (map === null || typeof map !== 'object' || Array.isArray(map) || map instanceof Uint8Array)
@@ -113,12 +118,6 @@ export function assertSpec(spec: Spec): void {
   need(spec.export === 'none' || spec.export === 'any' || isBytes(spec.export, 32), 'export')
   need(spec.parent === null || isBytes(spec.parent, 16), 'parent')
   need(spec.path === null || (typeof spec.path === 'string' && spec.path.length <= 256), 'path')
-}
-
-/** A private copy of bytes, for what must not change under an answer already given. `TypeError` for anything else. */
-export function copyBytes(bytes: Uint8Array): Uint8Array {
-  assertBytes(bytes, 'bytes')
-  return new Uint8Array(bytes)
 }
 
 function need(condition: boolean, field: string): asserts condition {

@@ -16,8 +16,9 @@ export interface WrappingKeyFacts {
 const label = utf8('popsigner/v1/wrapping-key\n')
 
 /**
- * The bytes that the identity's Ed25519 signature over a wrapping key covers: `popsigner/v1/wrapping-key`, a newline, and the
- * canonical JSON of `{expires_at, id, instance, organization, public_key}`, ids as TypeIDs (`wk_`, `org_`), the key as hex.
+ * The bytes that the identity's Ed25519 signature over a wrapping key covers: `popsigner/v1/wrapping-key`, a newline,
+ * and the canonical JSON of `{expires_at, id, instance, organization, public_key}`, ids as TypeIDs (`wk_`, `org_`), the
+ * key as hex.
  */
 export function wrappingKeyMessage(facts: WrappingKeyFacts): Uint8Array {
   assertBytes(facts.publicKey, 'publicKey', 65)

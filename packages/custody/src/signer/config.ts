@@ -1,10 +1,15 @@
 import { isInstanceName } from '../spec.ts'
 
-/** What the signer is started with: one line of JSON on its standard input, which then stays open for as long as it shall live. */
+/**
+ * What the signer is started with: one line of JSON on its standard input, which then stays open for as long as it
+ * shall live.
+ */
 export interface SignerConfig {
   /** Name of the instance. Must be that of the key file's, the identity's and the ledger's. */
   readonly instance: string
-  /** Directory of `identity` and `ledger`, relative to the working directory. Whoever writes there can refuse service. */
+  /**
+   * Directory of `identity` and `ledger`, relative to the working directory. Whoever writes there can refuse service.
+   */
   readonly custody: string
   /** Path of the key file. Whoever reads it and the database can sign with every key. */
   readonly keyFile: string
@@ -14,7 +19,10 @@ export interface SignerConfig {
   readonly socketMode?: number
   /** Group of the socket. */
   readonly socketGroup?: number
-  /** Path of the 32 bytes that both ends of the socket prove. Whoever reads it and reaches the socket is taken for the server. */
+  /**
+   * Path of the 32 bytes that both ends of the socket prove. Whoever reads it and reaches the socket is taken for the
+   * server.
+   */
   readonly proofFile: string
   /** Path of the 32 bytes that authorize host actions. The server must not be able to read it. */
   readonly hostKeyFile: string
@@ -53,10 +61,12 @@ export function parseSignerConfig(line: string): SignerConfig {
   }
   if (value === null || typeof value !== 'object') throw new RangeError('configuration: expected an object')
   const config = value as Record<string, unknown>
-  for (const name of required) if (!Object.hasOwn(config, name)) throw new RangeError(`configuration: ${name} is missing`)
+  for (const name of required)
+    if (!Object.hasOwn(config, name)) throw new RangeError(`configuration: ${name} is missing`)
   for (const name of Object.keys(config)) {
     if (!Object.hasOwn(checks, name)) throw new RangeError(`configuration: ${name} is unknown`)
-    if (!checks[name as keyof SignerConfig](config[name])) throw new RangeError(`configuration: ${name} has no such value`)
+    if (!checks[name as keyof SignerConfig](config[name]))
+      throw new RangeError(`configuration: ${name} has no such value`)
   }
   if ((config['uid'] === undefined) !== (config['gid'] === undefined))
     throw new RangeError('configuration: uid and gid come together')

@@ -7,8 +7,8 @@ import type { Session, Signer } from './state.ts'
 const helloFields = { versions: listOf(size, 16), term: size }
 
 /**
- * The first operation of a connection: versions and terms are exchanged, and the signer says what it is. A term lower than one the
- * ledger has seen is refused, a higher one is on disk before the answer.
+ * The first operation of a connection: versions and terms are exchanged, and the signer says what it is. A term lower
+ * than one the ledger has seen is refused, a higher one is on disk before the answer.
  */
 export async function hello(signer: Signer, session: Session, payload: Uint8Array): Promise<Fields> {
   const { versions, term } = readPayload(payload, helloFields)

@@ -25,12 +25,10 @@ export function hostNonce(signer: Signer, _session: Session, payload: Uint8Array
   return { nonce }
 }
 
-/** Does what the host authorized, once. One refusal for a wrong MAC and for a nonce that is unknown, used or too old. */
-export async function hostAction(
-  signer: Signer,
-  sessions: Iterable<Session>,
-  payload: Uint8Array,
-): Promise<Fields> {
+/**
+ * Does what the host authorized, once. One refusal for a wrong MAC and for a nonce that is unknown, used or too old.
+ */
+export async function hostAction(signer: Signer, sessions: Iterable<Session>, payload: Uint8Array): Promise<Fields> {
   const { nonce, content: said, mac } = readPayload(payload, actionFields)
   const id = hex(nonce)
   const ends = signer.hostNonces.get(id)

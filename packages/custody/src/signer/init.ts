@@ -19,9 +19,9 @@ export interface CustodyPlaces {
 }
 
 /**
- * Makes key file, identity and ledger of a new instance, each with mode 0600 and durable before the promise is fulfilled, and answers the identity's
- * public key (32 bytes). Nothing that exists is ever replaced: `EEXIST` for the first file that is there already.
- * The key file is made first: a run that broke off leaves one that seals nothing.
+ * Makes key file, identity and ledger of a new instance, each with mode 0600 and durable before the promise is
+ * fulfilled, and answers the identity's public key (32 bytes). Nothing that exists is ever replaced: `EEXIST` for the
+ * first file that is there already. The key file is made first: a run that broke off leaves one that seals nothing.
  */
 export async function initializeCustody(places: CustodyPlaces): Promise<Uint8Array> {
   const { directory, keyFile, instance, entropy } = places
@@ -41,7 +41,10 @@ export async function initializeCustody(places: CustodyPlaces): Promise<Uint8Arr
   }
 }
 
-/** Makes a file of 32 random bytes, mode 0600: the proof of the signer's socket, or the host key. `EEXIST` where there is one. */
+/**
+ * Makes a file of 32 random bytes, mode 0600: the proof of the signer's socket, or the host key. `EEXIST` where there
+ * is one.
+ */
 export async function createKeyBytes(path: string, entropy: Entropy): Promise<void> {
   const secret = Secret.allocate(32)
   try {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { equal, hex } from '@popsigner/crypto/bytes'
 import { type Algorithm, algorithm, isAlgorithm, type SigningHandle } from '@popsigner/crypto/algorithms'
+import { equal, hex } from '@popsigner/crypto/bytes'
 import type { Secret, SecretArena } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { MaterialKind } from '../custodian.ts'
@@ -13,9 +13,10 @@ import { parseSpec, type Spec } from '../spec.ts'
 /**
  * Opened keys, in locked memory.
  *
- * A key is found by SHA-256 over the length of its specification, the specification and the envelope: what is found was opened
- * from these very bytes, so a hit proves what a miss would. What can change meanwhile (destroyed ids, generations, the organization
- * key it comes with) is compared at every use. A key that is put out has its slot zeroed at once, and its handle refuses from then on.
+ * A key is found by SHA-256 over the length of its specification, the specification and the envelope: what is found was
+ * opened from these very bytes, so a hit proves what a miss would. What can change meanwhile (destroyed ids,
+ * generations, the organization key it comes with) is compared at every use. A key that is put out has its slot zeroed
+ * at once, and its handle refuses from then on.
  */
 export interface Keyring {
   /** Open roots, oldest first. */
@@ -26,10 +27,14 @@ export interface Keyring {
   /** An organization key, under the root that sealed it. */
   organizationKey(material: PackedMaterial): OpenedOrganizationKey | RefusalCode
   /** A key that signs, sealed by this organization key: a signing key or a log key, as `kind` says. */
-  signer(organizationKey: OpenedOrganizationKey, material: PackedMaterial, kind: SigningKind): OpenedSigner | RefusalCode
+  signer(
+    organizationKey: OpenedOrganizationKey,
+    material: PackedMaterial,
+    kind: SigningKind,
+  ): OpenedSigner | RefusalCode
   /**
-   * Opens a secret outside the cache, for operations that move it. The caller wipes it. `null` stands for the root as the
-   * key it is sealed by. `older` also opens what the ledger knows a narrower generation of.
+   * Opens a secret outside the cache, for operations that move it. The caller wipes it. `null` stands for the root as
+   * the key it is sealed by. `older` also opens what the ledger knows a narrower generation of.
    */
   secret(
     under: OpenedOrganizationKey | null,
@@ -142,7 +147,11 @@ export function createKeyring(ports: {
     return entry
   }
 
-  function signer(under: OpenedOrganizationKey, material: PackedMaterial, kind: SigningKind): OpenedSigner | RefusalCode {
+  function signer(
+    under: OpenedOrganizationKey,
+    material: PackedMaterial,
+    kind: SigningKind,
+  ): OpenedSigner | RefusalCode {
     const id = cacheId(material)
     const found = lookUp(id)
     if (found !== undefined) {
@@ -184,7 +193,8 @@ export function createKeyring(ports: {
     if (spec === null || spec.instance !== instance) return 'custody.not_opened'
     const by = sealedBy(envelope)
     const root = under === null && by !== null ? roots.find(({ id }) => equal(id, by)) : undefined
-    const sealing = under === null ? root && { id: root.id, secret: root.key } : { id: under.spec.key, secret: under.secret }
+    const sealing =
+      under === null ? root && { id: root.id, secret: root.key } : { id: under.spec.key, secret: under.secret }
     if (sealing === undefined || (root !== undefined && root.sequence < ledger.floor)) return 'custody.not_opened'
     if (under !== null && (spec.organization === null || !equal(spec.organization, under.organization)))
       return 'custody.not_opened'
@@ -192,7 +202,9 @@ export function createKeyring(ports: {
     const refusal = standing(hex(spec.key), generationId(spec), spec.generation)
     if (refusal !== null && (refusal !== 'custody.generation_old' || older === undefined)) return refusal
     const held = arena.take(32)
-    const open = held.use((into) => sealing.secret.use((key) => openInto(into, { id: sealing.id, bytes: key }, envelope, bytes)))
+    const open = held.use((into) =>
+      sealing.secret.use((key) => openInto(into, { id: sealing.id, bytes: key }, envelope, bytes)),
+    )
     if (open) return { spec, secret: held }
     held.wipe()
     return 'custody.not_opened'

@@ -1,5 +1,5 @@
-import { equal, hex } from '@popsigner/crypto/bytes'
 import { algorithm, isAlgorithm } from '@popsigner/crypto/algorithms'
+import { equal, hex } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { openInto, sealTo } from '@popsigner/crypto/hpke-native'
 import { p256, uncompressedPublicKey } from '@popsigner/crypto/p256'
@@ -10,7 +10,13 @@ import { seal } from '../envelope.ts'
 import { CustodyFault } from '../faults.ts'
 import { assertSpec, encodeSpec, type Spec } from '../spec.ts'
 import { wrappingKeyMessage } from '../wrapping-key.ts'
-import { generationId, isRefusal, type OpenedOrganizationKey, type OpenedSecret, type PackedMaterial } from './keyring.ts'
+import {
+  generationId,
+  isRefusal,
+  type OpenedOrganizationKey,
+  type OpenedSecret,
+  type PackedMaterial,
+} from './keyring.ts'
 import {
   bytes,
   type Fields,
@@ -75,7 +81,12 @@ export function createWrappingKey(signer: Signer, session: Session, payload: Uin
   try {
     secret.use((into) => p256.generate(signer.entropy, into))
     const publicKey = secret.use(uncompressedPublicKey)
-    const spec = { ...blankSpec(signer, under, id), kind: 'wrapping-key', algorithm: wrappingAlgorithm, publicKey } as const
+    const spec = {
+      ...blankSpec(signer, under, id),
+      kind: 'wrapping-key',
+      algorithm: wrappingAlgorithm,
+      publicKey,
+    } as const
     const { material: made } = sealKey(signer, under, { ...spec, origin: 'generated' }, secret)
     const message = wrappingKeyMessage({
       instance: signer.instance,
@@ -84,13 +95,20 @@ export function createWrappingKey(signer: Signer, session: Session, payload: Uin
       publicKey,
       expiresAt: expires_at,
     })
-    return { material: materialFields(made), public_key: publicKey, signature: signer.identity.handle.sign(message).signature }
+    return {
+      material: materialFields(made),
+      public_key: publicKey,
+      signature: signer.identity.handle.sign(message).signature,
+    }
   } finally {
     secret.wipe()
   }
 }
 
-/** Takes a wrapped key in. It opens only under the specification that its owner bound, and has to be a key of its algorithm. */
+/**
+ * Takes a wrapped key in. It opens only under the specification that its owner bound, and has to be a key of its
+ * algorithm.
+ */
 export function importKey(signer: Signer, session: Session, payload: Uint8Array): Fields {
   const { record, organization_key, wrapping_key, spec, public_key, wrapped } = readPayload(payload, importFields)
   const under = openOrganizationKey(signer, session, organization_key)
@@ -135,8 +153,8 @@ export function exportKey(signer: Signer, session: Session, payload: Uint8Array)
 }
 
 /**
- * Narrows a key: its next generation, after which the ledger refuses every older one. Given an envelope that is older already (the
- * answer to a narrowing was lost), what the ledger has is narrowed further, or sealed again as it is.
+ * Narrows a key: its next generation, after which the ledger refuses every older one. Given an envelope that is older
+ * already (the answer to a narrowing was lost), what the ledger has is narrowed further, or sealed again as it is.
  */
 export async function narrow(signer: Signer, session: Session, payload: Uint8Array): Promise<Fields> {
   const request = readPayload(payload, narrowFields)
@@ -146,8 +164,10 @@ export async function narrow(signer: Signer, session: Session, payload: Uint8Arr
   try {
     const schemes = request.schemes ?? spec.schemes
     const wanted = request.uses ?? spec.uses
-    if (!schemes.every((one) => spec.schemes.includes(one))) throw new CustodyFault('custody.spec_refused', { field: 'schemes' })
-    if (!wanted.every((one) => spec.uses.includes(one))) throw new CustodyFault('custody.spec_refused', { field: 'uses' })
+    if (!schemes.every((one) => spec.schemes.includes(one)))
+      throw new CustodyFault('custody.spec_refused', { field: 'schemes' })
+    if (!wanted.every((one) => spec.uses.includes(one)))
+      throw new CustodyFault('custody.spec_refused', { field: 'uses' })
     const id = generationId(spec)
     const known = signer.ledger.generations.get(id)
     const base = known !== undefined && known.generation > spec.generation ? known : spec
@@ -206,7 +226,9 @@ export function openOrganizationKey(signer: Signer, session: Session, sealed: Pa
   return opened
 }
 
-/** Seals what is in `secret` under an organization key. `RangeError` of a specification becomes `custody.spec_refused`. */
+/**
+ * Seals what is in `secret` under an organization key. `RangeError` of a specification becomes `custody.spec_refused`.
+ */
 export function sealKey(
   signer: Signer,
   under: Pick<OpenedOrganizationKey, 'spec' | 'secret'>,
@@ -221,7 +243,11 @@ export function sealKey(
 }
 
 /** A specification in which nothing is allowed yet. */
-export function blankSpec(signer: Signer, under: Pick<OpenedOrganizationKey, 'organization'> | null, key: Uint8Array): Omit<Spec, 'kind'> {
+export function blankSpec(
+  signer: Signer,
+  under: Pick<OpenedOrganizationKey, 'organization'> | null,
+  key: Uint8Array,
+): Omit<Spec, 'kind'> {
   return {
     instance: signer.instance,
     organization: under?.organization ?? null,

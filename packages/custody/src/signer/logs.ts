@@ -1,4 +1,4 @@
-import { base64, hex, utf8 } from '@popsigner/crypto/bytes'
+import { base64, fromHex, hex, utf8 } from '@popsigner/crypto/bytes'
 import { ed25519 } from '@popsigner/crypto/ed25519'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
@@ -11,12 +11,11 @@ import {
 } from '@popsigner/transparency/checkpoint'
 import { verifyConsistency } from '@popsigner/transparency/merkle'
 import { type StatementBody, statementHash, statementMessage } from '@popsigner/transparency/statement'
-import { fromHex } from '@popsigner/crypto/bytes'
 import type { LogRefusal, Statement } from '../custodian.ts'
 import { CustodyFault } from '../faults.ts'
 import { emptyLog, type Ledger, type LogState, moveLog } from '../ledger.ts'
-import { blankSpec, materialFields, sealKey } from './keys.ts'
 import { isRefusal, type OpenedOrganizationKey, type OpenedSigner, type PackedMaterial } from './keyring.ts'
+import { blankSpec, materialFields, sealKey } from './keys.ts'
 import { bytes, type Fields, fields, listOf, material, nullable, readPayload, size } from './payload.ts'
 import { makeOrganizationKey } from './roots.ts'
 import type { Session, Signer } from './state.ts'
@@ -53,14 +52,19 @@ interface Extension {
   readonly path: readonly Uint8Array[]
 }
 
-/** Begins the log of a new organization: its organization key, its log key and its entry in the ledger, on disk before the answer. */
+/**
+ * Begins the log of a new organization: its organization key, its log key and its entry in the ledger, on disk before
+ * the answer.
+ */
 export async function createLog(signer: Signer, session: Session, payload: Uint8Array): Promise<Fields> {
   const { organization } = readPayload(payload, logFields)
   const id = hex(organization)
   const { ledger } = signer
   if (ledger.logs.has(id)) throw new CustodyFault('log.exists', null)
-  // Behind a ledger that was lost, an organization older than its replacement has a log already: only the host may say where it stands.
-  if (ledger.replacedAt !== null && uuidTime(organization) <= ledger.replacedAt) throw new CustodyFault('log.behind', null)
+  // Behind a ledger that was lost, an organization older than its replacement has a log already: only the host may say
+  // where it stands.
+  if (ledger.replacedAt !== null && uuidTime(organization) <= ledger.replacedAt)
+    throw new CustodyFault('log.behind', null)
   const made = makeOrganizationKey(signer, organization, 1)
   const secret = signer.keyring.take()
   try {
@@ -104,8 +108,8 @@ export function prove(signer: Signer, session: Session, payload: Uint8Array): Fi
 }
 
 /**
- * Signs checkpoints as a witness would: only of logs that extend the ledger's, and after the new state is on disk. One write of the ledger for
- * the list; a log that is refused changes nothing and stops no other.
+ * Signs checkpoints as a witness would: only of logs that extend the ledger's, and after the new state is on disk. One
+ * write of the ledger for the list; a log that is refused changes nothing and stops no other.
  */
 export async function checkpoint(signer: Signer, session: Session, payload: Uint8Array): Promise<Fields> {
   const { requests } = readPayload(payload, checkpointFields)
@@ -130,7 +134,10 @@ export async function checkpoint(signer: Signer, session: Session, payload: Uint
   return { results }
 }
 
-/** The next statement of each log with anything to state, on disk before the answer. A lost one is answered again, byte for byte. */
+/**
+ * The next statement of each log with anything to state, on disk before the answer. A lost one is answered again, byte
+ * for byte.
+ */
 export async function statement(signer: Signer, _session: Session, payload: Uint8Array): Promise<Fields> {
   const { requests } = readPayload(payload, statementFields)
   const answers = requests.map(({ organization, last }) => {
@@ -142,7 +149,10 @@ export async function statement(signer: Signer, _session: Session, payload: Uint
   return { statements: answers }
 }
 
-/** Lets the host say where a log stands, for good or ill: `state` of the ledger, and every connection has to prove it again. */
+/**
+ * Lets the host say where a log stands, for good or ill: `state` of the ledger, and every connection has to prove it
+ * again.
+ */
 export function acceptCheckpoint(ledger: Ledger, organization: Uint8Array, treeSize: number, root: Uint8Array): void {
   const id = hex(organization)
   const log = ledger.logs.get(id) ?? emptyLog()
@@ -172,7 +182,11 @@ interface LogKeys {
 
 function openLogKey(
   signer: Signer,
-  request: { readonly organization: Uint8Array; readonly organization_key: PackedMaterial; readonly log_key: PackedMaterial },
+  request: {
+    readonly organization: Uint8Array
+    readonly organization_key: PackedMaterial
+    readonly log_key: PackedMaterial
+  },
 ): LogKeys | LogRefusal {
   const refused = (code: string): LogRefusal => ({
     kind: 'refused',
@@ -198,7 +212,12 @@ function signNote(signer: Signer, log: string, logKey: OpenedSigner, { size: tre
   ])
 }
 
-function nextStatement(signer: Signer, organization: Uint8Array, log: LogState, last: Uint8Array | null): string | null {
+function nextStatement(
+  signer: Signer,
+  organization: Uint8Array,
+  log: LogState,
+  last: Uint8Array | null,
+): string | null {
   const { pending } = log
   const known = hex(last ?? new Uint8Array(32))
   if (pending !== null && hex(pending.previous) === known) return pending.json

@@ -1,15 +1,16 @@
 /**
- * The signer process. Its configuration is one line of JSON on standard input (`config.ts`), its readiness one line of JSON on
- * standard output, its log JSON lines on standard error. Standard input stays open: when it closes, whoever started
- * the signer is gone, and it ends too.
+ * The signer process. Its configuration is one line of JSON on standard input (`config.ts`), its readiness one line of
+ * JSON on standard output, its log JSON lines on standard error. Standard input stays open: when it closes, whoever
+ * started the signer is gone, and it ends too.
  *
  * Everything is loaded and every file opened before the user id is dropped, so it needs no right to the program's own
- * files afterwards. Paths may be relative to the working directory, which may lie where the new user could not go by name.
+ * files afterwards. Paths may be relative to the working directory, which may lie where the new user could not go by
+ * name.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, existsSync, lchownSync, readSync, closeSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, existsSync, lchownSync, readSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { hex } from '@popsigner/crypto/bytes'
 import { ed25519 } from '@popsigner/crypto/ed25519'
 import { createEntropy, kernelSource } from '@popsigner/crypto/entropy'
@@ -111,17 +112,25 @@ async function listen({ server }: SignerServer, config: SignerConfig): Promise<v
     server.once('error', reject)
     server.listen(config.socket, resolve)
   })
-  if (config.socketGroup !== undefined) chownSync(config.socket, config.uid ?? process.getuid?.() ?? 0, config.socketGroup)
+  if (config.socketGroup !== undefined)
+    chownSync(config.socket, config.uid ?? process.getuid?.() ?? 0, config.socketGroup)
   else if (config.uid !== undefined && config.gid !== undefined) chownSync(config.socket, config.uid, config.gid)
   chmodSync(config.socket, config.socketMode ?? 0o600)
 }
 
-/** Gives the user that the signer becomes what it writes later: the key file, identity, ledger and their directories. */
+/**
+ * Gives the user that the signer becomes what it writes later: key file, identity, ledger and their directories. Only
+ * below the working directory: a key file elsewhere lies in a directory that may hold other things, and whoever put it
+ * there says who may write.
+ */
 function giveFiles({ uid, gid, custody, keyFile }: SignerConfig): void {
   if (uid === undefined || gid === undefined) return
-  const own = [custody, dirname(keyFile), keyFile, join(custody, 'identity'), join(custody, 'ledger')]
-  // Never through a link: the directories belong to a user who could have put one there.
-  for (const path of own) if (existsSync(path)) lchownSync(path, uid, gid)
+  const own = [custody, join(custody, 'identity'), join(custody, 'ledger'), dirname(keyFile), keyFile]
+  for (const path of own) {
+    const below = !isAbsolute(path) && normalize(path) !== '.' && !normalize(path).startsWith('..')
+    // Never through a link: the directories belong to a user who could have put one there.
+    if (below && existsSync(path)) lchownSync(path, uid, gid)
+  }
 }
 
 function becomeUser({ uid, gid }: SignerConfig): void {
@@ -180,7 +189,8 @@ function readKeyBytes(path: string, owners: readonly number[]): Secret {
   const file = openPrivateFile(path, owners)
   const secret = Secret.allocate(32)
   try {
-    const whole = secret.use((into) => readSync(file, into, 0, 32, 0)) === 32 && readSync(file, new Uint8Array(1), 0, 1, 32) === 0
+    const whole =
+      secret.use((into) => readSync(file, into, 0, 32, 0)) === 32 && readSync(file, new Uint8Array(1), 0, 1, 32) === 0
     if (whole) return secret
     secret.wipe()
     throw new RangeError(`${path}: expected 32 bytes`)

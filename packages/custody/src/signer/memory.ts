@@ -11,7 +11,10 @@ export interface MemoryState {
   readonly problem: string | null
 }
 
-/** Bytes of OpenSSL's secure heap to start the signer with: P-256 keys lie there, 32 bytes each, freed by the garbage collector. */
+/**
+ * Bytes of OpenSSL's secure heap to start the signer with: P-256 keys lie there, 32 bytes each, freed by the garbage
+ * collector.
+ */
 export const secureHeapBytes: number = 2 * 1024 * 1024
 
 /** Looks at the arena of so many slots, the secure heap and the kernel's count of locked memory. */
@@ -25,9 +28,13 @@ export function inspectMemory(slots: number): MemoryState {
   const limit = limitBytes === null ? 'unknown' : `${limitBytes} bytes`
   let problem: string | null = null
   if (!verifyLocked() || !enough)
-    problem = `The limit of locked memory (RLIMIT_MEMLOCK, ulimit -l) is ${limit}, and ${needed} bytes are needed for keys: raise it, hold fewer keys open, or start with --insecure-unlocked-memory.`
+    problem =
+      `The limit of locked memory (RLIMIT_MEMLOCK, ulimit -l) is ${limit}, and ${needed} bytes are needed for keys: ` +
+      'raise it, hold fewer keys open, or start with --insecure-unlocked-memory.'
   else if (heapBytes === 0)
-    problem = `P-256 keys would lie in ordinary memory: start the signer with --secure-heap=${secureHeapBytes}, or with --insecure-unlocked-memory.`
+    problem =
+      'P-256 keys would lie in ordinary memory: ' +
+      `start the signer with --secure-heap=${secureHeapBytes}, or with --insecure-unlocked-memory.`
   return { locked: problem === null, limitBytes, secureHeapBytes: heapBytes, problem }
 }
 

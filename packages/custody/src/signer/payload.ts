@@ -1,6 +1,6 @@
+import { concat } from '@popsigner/crypto/bytes'
 import type { CborValue } from '@popsigner/crypto/cbor'
 import { decodeCbor } from '@popsigner/crypto/cbor'
-import { concat } from '@popsigner/crypto/bytes'
 import type { ExportRule, KeySpec, Material, Use } from '../custodian.ts'
 import { envelopeLength } from '../envelope.ts'
 import { CustodyFault } from '../faults.ts'

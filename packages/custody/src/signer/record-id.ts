@@ -2,8 +2,8 @@ const digits = '0123456789abcdefghjkmnpqrstvwxyz'
 const pairs: readonly string[] = Array.from({ length: 1024 }, (_, i) => digits.charAt(i >> 5) + digits.charAt(i & 31))
 
 /**
- * The text of a record id, exactly as `encodeTypeId('rec', …)` writes it, of the 16 bytes at `at`. It is compared for every
- * signature, and two digits at a time takes a fifth of the time.
+ * The text of a record id, exactly as `encodeTypeId('rec', …)` writes it, of the 16 bytes at `at`. It is compared for
+ * every signature, and two digits at a time takes a fifth of the time.
  */
 export function recordIdText(bytes: Buffer, at: number): string {
   // 128 bits behind two zero bits: the first 6 bytes give 10 digits, each 5 bytes after that 8.

@@ -3,10 +3,10 @@ import type { Material } from '../custodian.ts'
 import { seal } from '../envelope.ts'
 import { CustodyFault } from '../faults.ts'
 import { readIdentity, replaceIdentity } from '../identity-file.ts'
-import { makeRoot, replaceKeyFile, type RootKey } from '../key-file.ts'
+import { makeRoot, type RootKey, replaceKeyFile } from '../key-file.ts'
 import { encodeSpec, type Spec } from '../spec.ts'
-import { blankSpec, materialFields, openOrganizationKey } from './keys.ts'
 import { isRefusal } from './keyring.ts'
+import { blankSpec, materialFields, openOrganizationKey } from './keys.ts'
 import { type Fields, material, readPayload } from './payload.ts'
 import type { Session, Signer } from './state.ts'
 
@@ -68,7 +68,10 @@ export function resealOrganizationKey(signer: Signer, _session: Session, payload
   }
 }
 
-/** Makes the next organization key. The old one opens until its id is destroyed, so that everything under it can be resealed. */
+/**
+ * Makes the next organization key. The old one opens until its id is destroyed, so that everything under it can be
+ * resealed.
+ */
 export function rotateOrganizationKey(signer: Signer, session: Session, payload: Uint8Array): Fields {
   const { organization_key } = readPayload(payload, organizationKeyFields)
   const { spec, organization } = openOrganizationKey(signer, session, organization_key)
@@ -85,7 +88,12 @@ export function makeOrganizationKey(
 ): { readonly material: Material; readonly spec: Spec; readonly secret: Secret } {
   const id = new Uint8Array(16)
   signer.entropy.fill(id)
-  const spec: Spec = { ...blankSpec(signer, { organization }, id), kind: 'organization-key', version, origin: 'generated' }
+  const spec: Spec = {
+    ...blankSpec(signer, { organization }, id),
+    kind: 'organization-key',
+    version,
+    origin: 'generated',
+  }
   const secret = signer.keyring.take()
   try {
     secret.use((into) => signer.entropy.fill(into))

@@ -3,19 +3,30 @@ import { encodeCbor } from '@popsigner/crypto/cbor'
 import { EntropyFailure } from '@popsigner/crypto/entropy'
 import type { Secret } from '@popsigner/crypto/secret'
 import { CustodyFault } from '../faults.ts'
-import { clientProofLength, greet, type HandshakeReason, handshakeTimeoutMs, judgeClient, refuseClient } from '../handshake.ts'
+import {
+  clientProofLength,
+  greet,
+  type HandshakeReason,
+  handshakeTimeoutMs,
+  judgeClient,
+  refuseClient,
+} from '../handshake.ts'
 import { answerBit, encodeFrame, type Frame, FrameReader, type Op, ops, refusalOp } from '../protocol.ts'
 import { hello } from './hello.ts'
 import { hostAction, hostNonce } from './host.ts'
 import { create, createWrappingKey, destroy, exportKey, importKey, narrow, reseal } from './keys.ts'
 import { checkpoint, createLog, heads, prove, statement } from './logs.ts'
 import { type Fields, refuse } from './payload.ts'
-import { resealOrganizationKey, retireRoot, rotateOrganizationKey, rotateRoot, roots } from './roots.ts'
+import { resealOrganizationKey, retireRoot, roots, rotateOrganizationKey, rotateRoot } from './roots.ts'
 import { sign } from './sign.ts'
 import type { Session, Signer } from './state.ts'
 
 /** What a line of the signer's log may hold. */
-export type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, string | number | boolean>) => void
+export type Log = (
+  level: 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Record<string, string | number | boolean>,
+) => void
 
 /** A signer's socket. */
 export interface SignerServer {
@@ -58,7 +69,9 @@ const connectionLimit = 64
 /** Operations of one connection that wait for the disk; above that it is not read. */
 const waitingLimit = 64
 
-/** Makes the socket's server; the caller lets it listen. Frames of a connection are handled in the order they arrive. */
+/**
+ * Makes the socket's server; the caller lets it listen. Frames of a connection are handled in the order they arrive.
+ */
 export function createSignerServer(signer: Signer, proof: Secret, log: Log): SignerServer {
   const connections = new Set<Connection>()
   const sessions = function* (): Generator<Session> {
@@ -136,7 +149,10 @@ class Connection {
     const { signer, proof } = this.#ports
     const answer = held.subarray(0, clientProofLength)
     const verdict = proof.use((bytes) => judgeClient(this.#nonce, answer, { proof: bytes, instance: signer.instance }))
-    if (typeof verdict === 'string') return this.#refuse(verdict)
+    if (typeof verdict === 'string') {
+      this.#refuse(verdict)
+      return
+    }
     this.#socket.write(verdict)
     this.#handshake = null
     if (held.length > clientProofLength) this.#frames.push(held.subarray(clientProofLength))
@@ -153,7 +169,10 @@ class Connection {
     try {
       const handler = byNumber.get(op)
       if (!this.session.greeted && op !== ops.hello) throw refuse('hello comes first')
-      if (op === ops.sign) return this.#write(sign(signer, this.session, payload, id))
+      if (op === ops.sign) {
+        this.#write(sign(signer, this.session, payload, id))
+        return
+      }
       if (handler === undefined && op !== ops.hostAction) throw refuse('unknown operation')
       const answer =
         handler === undefined ? hostAction(signer, sessions(), payload) : handler(signer, this.session, payload)
@@ -193,7 +212,8 @@ class Connection {
     else if (error instanceof EntropyFailure) fault = new CustodyFault('custody.entropy_failed', null)
     else fault = new CustodyFault('custody.failed', null)
     // Messages of errors name arguments and lengths, never values.
-    if (fault !== error) this.#ports.log('error', 'An operation failed.', { op, error: String((error as Error).message) })
+    if (fault !== error)
+      this.#ports.log('error', 'An operation failed.', { op, error: String((error as Error).message) })
     return encodeFrame(id, refusalOp, encodeCbor({ code: fault.code, detail: fault.detail as never }))
   }
 }

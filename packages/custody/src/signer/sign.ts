@@ -6,16 +6,23 @@ import { verifyInclusion } from '@popsigner/transparency/merkle'
 import { addToRuns } from '@popsigner/transparency/statement'
 import type { RefusalCode } from '../faults.ts'
 import type { LogState } from '../ledger.ts'
-import { type FramedItem, type FramedMaterial, readPath, readSignFrame, SignAnswerWriter, type SignFrame } from '../sign-frame.ts'
+import {
+  type FramedItem,
+  type FramedMaterial,
+  readPath,
+  readSignFrame,
+  SignAnswerWriter,
+  type SignFrame,
+} from '../sign-frame.ts'
 import { isRefusal, type OpenedOrganizationKey, type OpenedSigner, type PackedMaterial } from './keyring.ts'
 import { refuse } from './payload.ts'
 import { recordIdText } from './record-id.ts'
 import type { Session, Signer } from './state.ts'
 
 /**
- * Signing: synchronous, in the order of the items. An item is signed only when its leaf says what is about to be signed; whatever is
- * wrong with it is its own refusal and touches no other. What is signed for the first time is counted and chained
- * in the same breath, so no signature exists that the next statement does not cover.
+ * Signing: synchronous, in the order of the items. An item is signed only when its leaf says what is about to be
+ * signed; whatever is wrong with it is its own refusal and touches no other. What is signed for the first time is
+ * counted and chained in the same breath, so no signature exists that the next statement does not cover.
  */
 
 /** Deadlines further ahead than this are refused: an authorization is not good for ever. */
@@ -50,7 +57,10 @@ interface Outcome {
 const digestBytes = Buffer.alloc(32)
 const link = Buffer.alloc(72)
 
-/** Answers a sign frame with a whole frame. `custody.request_refused` when its structure is not sound; then nothing was signed. */
+/**
+ * Answers a sign frame with a whole frame. `custody.request_refused` when its structure is not sound; then nothing was
+ * signed.
+ */
 export function sign(signer: Signer, session: Session, payload: Buffer, id: number): Buffer {
   let frame: SignFrame
   try {
@@ -112,7 +122,10 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   return outcome
 }
 
-/** The texts of what is signed: `digest` as the leaf has it, and SHA-256 of the data. Leaves the digest's bytes in `digestBytes`. */
+/**
+ * The texts of what is signed: `digest` as the leaf has it, and SHA-256 of the data. Leaves the digest's bytes in
+ * `digestBytes`.
+ */
 function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): { digest: string; data: string } | null {
   if (item.input.input === 'digest') {
     if (data.length !== 32) return null
@@ -133,8 +146,9 @@ function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): { digest: 
 }
 
 /**
- * Whether the leaf is canonical JSON and says of this signature exactly what is about to happen. Canonical: writing out what
- * was read gives the same text, and the names ascend. A `key.signed` leaf holds no nested object, so that is all of RFC 8785 §3.2.
+ * Whether the leaf is canonical JSON and says of this signature exactly what is about to happen. Canonical: writing out
+ * what was read gives the same text, and the names ascend. A `key.signed` leaf holds no nested object, so that is all
+ * of RFC 8785 §3.2.
  */
 function leafSays(
   text: string,

@@ -1,6 +1,6 @@
+import type { SigningHandle } from '@popsigner/crypto/algorithms'
 import type { Entropy } from '@popsigner/crypto/entropy'
 import type { Secret } from '@popsigner/crypto/secret'
-import type { SigningHandle } from '@popsigner/crypto/algorithms'
 import type { CreatedKey } from '../custodian.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Keyring } from './keyring.ts'

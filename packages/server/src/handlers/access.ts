@@ -68,8 +68,8 @@ export function accessHandlers(services: Services): AccessHandlers {
             const { rows: [held] } = await client.query<{ n: string }>(
               `select count(*) as n from keys k where namespace_id = $1 and exists (select 1 from key_versions v where v.key_id = k.id and v.state <> 'destroyed')`, [id])
             if (Number(held?.n) > 0) throw new RequestFault('namespace.not_empty', `The namespace holds ${held?.n} keys.`)
-            // Destroyed keys stay readable under the name their namespace had: the row stays, its name becomes free.
-            await client.query(`update namespaces set deleted_at = now(), name = name || ' (' || id || ')' where id = $1`, [id])
+            // Destroyed keys stay readable under the name their namespace had: the row stays, the name becomes free.
+            await client.query('update namespaces set deleted_at = now() where id = $1', [id])
           },
         }
       })

@@ -21,9 +21,9 @@ export function signingHandlers(services: Services, activity: Activity): Signing
   const inProgress = new Set<string>()
 
   /** Runs one request at a time for each idempotency key. */
-  async function once<T>(context: RequestContext, run: () => Promise<T>): Promise<T> {
+  async function once<T>(context: RequestContext, path: string, run: () => Promise<T>): Promise<T> {
     if (context.idempotencyKey === null) return run()
-    const name = `${context.caller.credential.apiKey} ${context.route} ${context.idempotencyKey}`
+    const name = `${context.caller.credential.apiKey} ${context.route} ${path} ${context.idempotencyKey}`
     if (inProgress.has(name)) throw new RequestFault('request.in_progress', 'A request with this Idempotency-Key has not ended yet.', { retryAfterSeconds: 1 })
     inProgress.add(name)
     try {
@@ -34,13 +34,13 @@ export function signingHandlers(services: Services, activity: Activity): Signing
   }
 
   return {
-    'keys.sign': (context, { params, body }) => once(context, async () => {
+    'keys.sign': (context, { params, body }) => once(context, params.id, async () => {
       const made = await signing.sign(context.caller, params.id, body, claimFor(context, params.id, body))
       if (made instanceof RequestFault) throw made
       return viewSignature(made)
     }),
 
-    'sign.batch': (context, { body }) => once(context, async () => {
+    'sign.batch': (context, { body }) => once(context, '', async () => {
       const { requests, ...defaults } = body
       const bodyHash = context.idempotencyKey === null ? '' : hash('sha256', canonicalJson(body), 'hex')
       const made = await Promise.all(requests.map(({ key_id, ...item }, i) => {

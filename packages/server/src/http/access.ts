@@ -22,6 +22,8 @@ export interface RequestContext {
   readonly route: RouteId
   readonly idempotencyKey: string | null
   readonly headers: FastifyRequest['headers']
+  /** The id that the path names, as it stands there. */
+  readonly subject: string | null
   /** Present on every route with a scope. */
   readonly caller: Caller
 }
@@ -45,7 +47,7 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
   async function admit(request: FastifyRequest, reply: FastifyReply, route: Route, id: RouteId): Promise<void> {
     const header = request.headers.authorization
     const address = request.socket.remoteAddress ?? 'unknown'
-    const admission = (comparesEpoch.has(id) ? credentials.recall(header) : undefined) ?? (await authenticate(header, address))
+    const admission = (comparesEpoch.has(id) ? credentials.recall(header) : undefined) ?? (await authenticate(header, request.id, address, userAgentOf(request)))
     const known = admission.credential
     const caller = callerNow(admission, request.id, address, userAgentOf(request)) ?? (await callerOf(admission, request.id, address, userAgentOf(request)))
     callers.set(request, caller)
@@ -59,7 +61,7 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
     activity.used(caller)
   }
 
-  async function authenticate(header: string | undefined, address: string): Promise<Admission> {
+  async function authenticate(header: string | undefined, request: string, address: string, agent: string): Promise<Admission> {
     const spent = await failures.get(address)
     if (spent && spent.consumedPoints >= failuresPerSecond) {
       throw new RequestFault('auth.too_many_failures', `More than ${failuresPerSecond} failed authentications came from this address within a second.`, { retryAfterSeconds: 1 })
@@ -70,9 +72,17 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
       if (error instanceof CredentialFault) {
         metrics.authenticationFailed(error.code)
         if (error.code === 'auth.invalid') await failures.consume(address).catch(() => {})
+        await noteDenial(error, request, address, agent)
       }
       throw error
     }
+  }
+
+  /** A refused credential whose organization is known is a record there; any other is a metric. */
+  async function noteDenial(fault: CredentialFault, request: string, address: string, agent: string): Promise<void> {
+    const { organization, actor } = fault.detail
+    const admission = organization !== null && actor !== null ? await credentials.former(organization, actor) : null
+    if (admission) activity.denied(await callerOf(admission, request, address, agent), 'auth.denied', fault.code, null)
   }
 
   async function takeRate(organization: string, limit: number, reply: FastifyReply): Promise<void> {
@@ -124,6 +134,7 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
     context(request, id) {
       return {
         request: request.id, route: id, idempotencyKey: idempotencyKeyOf(request), headers: request.headers,
+        subject: (request.params as { id?: string } | undefined)?.id ?? null,
         caller: callers.get(request) as Caller,
       }
     },
@@ -131,7 +142,9 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
       const fault = faultOf(error)
       // What failed here, and what the caller only wrote wrongly, was not denied.
       if (!context.caller || !deniedCodes.test(fault.code)) return
-      activity.denied(context.caller, context.route === 'keys.sign' ? 'key.sign_denied' : 'auth.denied', fault.code, null)
+      // A key that was not found may be any text: naming it would let a caller write as many records as it can think of ids.
+      const key = fault.code !== 'key.not_found' && context.subject?.startsWith('key_') === true ? context.subject : null
+      activity.denied(context.caller, context.route === 'keys.sign' ? 'key.sign_denied' : 'auth.denied', fault.code, context.route === 'keys.sign' ? key : null)
     },
   }
 }

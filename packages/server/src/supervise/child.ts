@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Journal } from './journal.ts'
 import { type ProcessMark, processMark, signalChild } from './processes.ts'
@@ -14,6 +15,8 @@ export interface ChildProgram {
   readonly directory: string
   readonly environment: Readonly<Record<string, string>>
   readonly configuration: object
+  /** The socket that it makes: what one that was killed has left there is removed first. */
+  readonly socket: string
 }
 
 export interface Child {
@@ -37,6 +40,7 @@ const readyMilliseconds = 60_000
  * stays open: when the supervisor is gone, whatever became of it, the child reads the end and stops by itself.
  */
 export function startChild(program: ChildProgram, journal: Journal): Child {
+  rmSync(program.socket, { force: true })
   const child = spawn(process.execPath, [...(program.nodeOptions ?? []), program.file], {
     cwd: program.directory,
     env: program.environment,

@@ -77,6 +77,7 @@ export function signerProgram(
     name: 'signer',
     file: signerFile,
     nodeOptions: signerNodeOptions,
+    socket,
     directory: config.dataDirectory,
     environment: config.childEnvironment,
     configuration,
@@ -104,6 +105,7 @@ export function serverProgram(
   return {
     name: 'server',
     file: serverFile,
+    socket: places.adminSocket,
     directory: config.dataDirectory,
     environment: config.childEnvironment,
     configuration,

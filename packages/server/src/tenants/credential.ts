@@ -1,6 +1,6 @@
 import { hash as digest } from 'node:crypto'
 import type { Pool } from 'pg'
-import { encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import { encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { Fault } from '@popsigner/crypto/fault'
 import { createCommitter, type Committer } from '../log/commitments.ts'
 import type { OrganizationState, Organizations } from './organization.ts'
@@ -47,6 +47,8 @@ export interface Credentials {
   recall(header: string | undefined): Admission | undefined
   /** A credential that was good a moment ago, under the present epoch. Rejects with `CredentialFault` when it no longer is. */
   renew(admission: Admission): Promise<Admission>
+  /** An API key that may not come in any more, as the actor of the record of that. Null when it never was one. */
+  former(organization: string, apiKey: string): Promise<Admission | null>
 }
 
 /** Checks API keys in the order checksum, row, fingerprint, Argon2id. */
@@ -75,7 +77,7 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     const secrets = new Map<string, number | null>([[row.fingerprint.toString('hex'), null]])
     if (row.previous_fingerprint && row.grace_until) secrets.set(row.previous_fingerprint.toString('hex'), row.grace_until.getTime())
     const credential: Credential = {
-      organization: state, apiKey, actor: encodeTypeId('ak', Buffer.from(apiKey.replaceAll('-', ''), 'hex')),
+      organization: state, apiKey, actor: actorText(apiKey),
       scopes: new Set(row.scopes), namespaces: row.namespaces ? new Set(row.namespaces) : null,
       expiresAt: row.expires_at?.getTime() ?? null, secrets, committer: createCommitter(pool, state.id, apiKey, row.erasure_key),
     }
@@ -118,7 +120,18 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     return admit({ organization, apiKey: credential.apiKey, fingerprint }, await organizations.get(organization, Number.POSITIVE_INFINITY))
   }
 
-  return { authenticate, recall, renew }
+  async function former(organization: string, apiKey: string): Promise<Admission | null> {
+    const state = await organizations.get(organization, Number.POSITIVE_INFINITY)
+    const { rows: [row] } = await pool.query<{ erasure_key: Buffer }>('select erasure_key from actors where organization_id = $1 and actor = $2', [organization, apiKey])
+    if (!state || !row) return null
+    const credential: Credential = {
+      organization: state, apiKey, actor: actorText(apiKey), scopes: new Set(), namespaces: new Set(), expiresAt: 0, secrets: new Map(),
+      committer: createCommitter(pool, organization, apiKey, row.erasure_key),
+    }
+    return { credential, fingerprint: '' }
+  }
+
+  return { authenticate, recall, renew, former }
 }
 
 /** A token whose secret was found right in this process, and which of its API key's secrets it was. */
@@ -147,6 +160,10 @@ function stateOf(credential: Credential, fingerprint: string): 'good' | 'expired
   const ends = credential.secrets.get(fingerprint)
   if (ends === undefined || (ends !== null && ends <= now)) return 'invalid'
   return credential.expiresAt !== null && credential.expiresAt <= now ? 'expired' : 'good'
+}
+
+function actorText(apiKey: string): string {
+  return encodeTypeId('ak', uuidBytes(apiKey))
 }
 
 function bearer(header: string | undefined): string | null {

@@ -89,9 +89,9 @@ create table namespaces (
   organization_id uuid not null references organizations (id),
   name text not null,
   created_at timestamptz not null,
-  deleted_at timestamptz,
-  unique (organization_id, name)
+  deleted_at timestamptz
 );
+create unique index namespaces_by_name on namespaces (organization_id, name) where deleted_at is null;
 
 create table api_keys (
   id uuid primary key,

@@ -1,0 +1,98 @@
+import { CommanderError } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
+import { buildParser, optionName, optionsOf, usageFailure } from './command.ts'
+import { checkEnvironment } from './environment.ts'
+import { exitCodes } from './exit-codes.ts'
+import { Failure, failureDocument, failureLines, misuse } from './failure.ts'
+import { paint } from './output.ts'
+import { failureOf } from './refusals.ts'
+import { openSession, type Session, sessionFlags } from './session.ts'
+import { type Terminal, wantsColor } from './terminal.ts'
+import { groups, rows } from './tree.ts'
+
+/**
+ * Runs one command and answers its exit code. `words` are the arguments after the program's name. Never throws. When
+ * `signal` is aborted, what was done so far is said and the code is that of an interruption.
+ */
+export async function run(words: readonly string[], terminal: Terminal, signal: AbortSignal): Promise<number> {
+  let session: Session | undefined
+  let exit: number = exitCodes.done
+  try {
+    refuseSecrets(words)
+    checkEnvironment(terminal.environment)
+    const parser = buildParser(
+      groups,
+      rows,
+      async (row, given) => {
+        const has = (name: string): boolean => optionsOf(row).some(({ flags }) => optionName(flags) === name)
+        session = openSession(terminal, sessionFlags(given, has), signal)
+        exit = (await orAborted(row.run(session, given), signal)) ?? exitCodes.done
+      },
+      (text) => terminal.out(text),
+      terminal.columns,
+    )
+    parser.version(manifest.version, '--version', 'Show the version.')
+    await parser.parseAsync([...words], { from: 'user' })
+    return exit
+  } catch (error) {
+    const failure = error instanceof CommanderError ? usageFailure(error, knownWords(words)) : toFailure(error, session, signal)
+    if (failure === null) return exitCodes.done
+    report(failure as Failure, terminal, session?.output.json ?? words.includes('--json'))
+    return (failure as Failure).detail.exit
+  }
+}
+
+/** A promise that also ends when the signal does. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, fail) => {
+    if (signal.aborted) fail(signal.reason)
+    signal.addEventListener('abort', () => fail(signal.reason), { once: true })
+  })
+  aborted.catch(() => {})
+  return Promise.race([work, aborted])
+}
+
+function toFailure(error: unknown, session: Session | undefined, signal: AbortSignal): Failure {
+  if (signal.aborted) {
+    const done = session?.interruptedAt()
+    return new Failure('interrupted', { exit: exitCodes.interrupted, code: 'cli.interrupted', ...(done && { why: `Done until then: ${done}.` }) })
+  }
+  let settings = null
+  try {
+    settings = session?.settings() ?? null
+  } catch {
+    // The settings are what failed; there is no server to name.
+  }
+  return failureOf(error, settings)
+}
+
+function report(failure: Failure, terminal: Terminal, json: boolean): void {
+  if (json) terminal.err(`${JSON.stringify(failureDocument(failure))}\n`)
+  else terminal.err(`${failureLines(failure).map((line) => paint(line, wantsColor(terminal))).join('\n')}\n`)
+}
+
+/** Refuses an API key on the command line before anything is parsed, and never repeats it. */
+function refuseSecrets(words: readonly string[]): void {
+  const flag = words.find((word) => /^--(api-?key|token)(=|$)/.test(word))
+  if (flag === undefined && !words.some((word) => word.includes('psk_live_'))) return
+  throw misuse(
+    'an API key is not taken from the command line',
+    'Every user of this machine can read it there, and the shell keeps it in its history. If it was a real one, rotate it.',
+    [
+      { command: 'export POPSIGNER_API_KEY="$(cat <file>)"', when: 'for this shell' },
+      { command: 'popsigner login', when: 'to save it in a profile' },
+    ],
+  )
+}
+
+/** The words that name a command, for the help to point at. */
+function knownWords(words: readonly string[]): readonly string[] {
+  const paths = rows.map(({ path }) => `${path} `)
+  let known = ''
+  for (const word of words) {
+    const longer = `${known}${word} `
+    if (!paths.some((path) => path.startsWith(longer))) break
+    known = longer
+  }
+  return known === '' ? [] : known.trim().split(' ')
+}

@@ -1,0 +1,107 @@
+import type { PopSigner } from '@popsigner/sdk'
+import { type Admin, openAdmin } from './admin.ts'
+import { type Act, confirm } from './confirm.ts'
+import { connect } from './connect.ts'
+import type { Given } from './command.ts'
+import { exitCodes } from './exit-codes.ts'
+import { Failure } from './failure.ts'
+import { createOutput, createProgress, type Output, type Progress } from './output.ts'
+import { readSettings, type Settings } from './settings.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What a command is given: its output, and on demand the server it speaks to. */
+export interface Session {
+  readonly terminal: Terminal
+  readonly output: Output
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Where the server is and who asks; read when first wanted. */
+  settings(): Settings
+  /** The client for the API. Throws `Failure` (not signed in) without an API key. */
+  client(): PopSigner
+  /** The host's socket of the running server. */
+  admin(): Promise<Admin>
+  /** Asks for consent; see `confirm`. What `where` adds stands before the server's address. */
+  consent(act: Act): Promise<void>
+  /** Starts a count; on Ctrl-C its summary is the last line. */
+  progress(unit: string, total: number | null): Progress
+  /** What was done when the command was interrupted, or null. */
+  interruptedAt(): string | null
+}
+
+/** Opens the session of one call. */
+export function openSession(terminal: Terminal, given: SessionFlags, signal: AbortSignal): Session {
+  const output = createOutput(terminal, given.json)
+  let settings: Settings | undefined
+  let client: PopSigner | undefined
+  let progress: Progress | undefined
+  const session: Session = {
+    terminal,
+    output,
+    signal,
+    settings: () => (settings ??= readSettings(terminal.environment, terminal.directory, given)),
+    client() {
+      if (client !== undefined) return client
+      const read = session.settings()
+      if (read.apiKey === null) throw notSignedIn()
+      client = connect(terminal, read)
+      return client
+    },
+    admin: () => openAdmin(terminal.environment, terminal.directory),
+    consent: (act) => confirm(terminal, act, given),
+    progress(unit, total) {
+      progress = createProgress(terminal, unit, total)
+      return progress
+    },
+    interruptedAt: () => progress?.summary() ?? null,
+  }
+  return session
+}
+
+/** The common flags of a call. */
+export interface SessionFlags {
+  readonly json: boolean
+  readonly url: string | undefined
+  readonly profile: string | undefined
+  readonly yes: boolean
+  readonly confirm: string | undefined
+}
+
+/** The common flags out of what was parsed; one that the command does not have is as if not given. */
+export function sessionFlags(given: Given, has: (name: string) => boolean): SessionFlags {
+  const text = (name: string): string | undefined => (has(name) ? given.text(name) : undefined)
+  return {
+    json: given.flag('json'),
+    url: text('url'),
+    profile: text('profile'),
+    yes: has('yes') && given.flag('yes'),
+    confirm: text('confirm'),
+  }
+}
+
+/** Whether a secret may be printed: to a terminal, or where `--reveal` asks for it. Throws a usage `Failure` otherwise. */
+export function checkMayReveal(session: Session, given: Given): void {
+  if (given.text('to-file') !== undefined || given.flag('reveal') || session.terminal.outIsTerminal) return
+  throw new Failure('the secret would go where it may be kept', {
+    exit: exitCodes.usage,
+    code: 'cli.secret_to_pipe',
+    why: 'Standard output is no terminal, and the secret is shown this once.',
+    next: [
+      { command: '… --to-file <path>', when: 'to write it to a file of mode 0600' },
+      { command: '… --reveal', when: 'to print it nevertheless' },
+    ],
+  })
+}
+
+function notSignedIn(): Failure {
+  return new Failure('not signed in', {
+    exit: exitCodes.notPermitted,
+    code: 'cli.not_signed_in',
+    why: 'POPSIGNER_API_KEY is not set and no profile is saved.',
+    next: [
+      { command: 'export POPSIGNER_API_KEY=psk_live_…', when: 'for this shell' },
+      { command: 'popsigner login', when: 'to save it in a profile' },
+      { command: 'popsigner api-keys create me --org <organization>', when: 'on the host: to make another one' },
+    ],
+  })
+}

@@ -1,0 +1,69 @@
+import type { CommandRow, GroupRow } from './command.ts'
+import { accountCommands } from './commands/account.ts'
+import { apiKeyCommands } from './commands/api-keys.ts'
+import { auditCommands } from './commands/audit.ts'
+import { hostCommands } from './commands/host.ts'
+import { instanceCommands } from './commands/instance.ts'
+import { keyCommands } from './commands/keys.ts'
+import { namespaceCommands } from './commands/namespaces.ts'
+import { signCommands } from './commands/sign.ts'
+import { transferCommands } from './commands/transfer.ts'
+import { completionScript, shells } from './completion.ts'
+import { misuse } from './failure.ts'
+import { topicCommands } from './topics.ts'
+
+/** The groups of commands, in the order of the help. The first is the program itself. */
+export const groups: readonly GroupRow[] = [
+  {
+    path: '',
+    summary: 'Creates keys, signs with them, and proves afterwards what was signed',
+    examples: ['popsigner keys create first', 'popsigner sign first --data hello --receipt receipt.json'],
+  },
+  { path: 'keys', summary: 'Create, change and delete keys', examples: ['popsigner keys create first', 'popsigner keys list'] },
+  { path: 'namespaces', summary: 'Environments inside the organization', examples: ['popsigner namespaces list', 'popsigner namespaces create staging'] },
+  {
+    path: 'api-keys',
+    summary: 'The API keys with which programs sign in',
+    examples: ['popsigner api-keys list', 'popsigner api-keys create ci-bot --scope api:keys:sign'],
+  },
+  { path: 'audit', summary: 'Read the log, and check it', examples: ['popsigner audit list --since 10m', 'popsigner audit verify receipt.json'] },
+  { path: 'orgs', summary: 'Organizations of the instance (host)', examples: ['popsigner orgs list', 'popsigner orgs create acme'] },
+  { path: 'seal', summary: 'The root key (host)', examples: ['popsigner seal rotate', 'popsigner seal rotate --organization-keys'] },
+  {
+    path: 'recover',
+    summary: 'After a database was lost (host)',
+    examples: ['popsigner recover accept-rollback acme', 'popsigner recover accept-rollback acme --confirm acme'],
+  },
+  { path: 'help', summary: 'Pages of help', examples: ['popsigner help exit-codes', 'popsigner help environment'] },
+]
+
+const completionCommand: CommandRow = {
+  path: 'completion',
+  summary: 'Print the completion script of a shell',
+  description: `For ${shells.join(', ')}. It completes commands and options, and asks no server.`,
+  arguments: [{ name: '<shell>', description: shells.join(', ') }],
+  examples: ['source <(popsigner completion bash)', 'popsigner completion fish > ~/.config/fish/completions/popsigner.fish'],
+  speaksTo: 'none',
+  run: async ({ output, terminal }, given) => {
+    const shell = shells.find((one) => one === given.argument(0))
+    if (shell === undefined) throw misuse('there is no completion for this shell', `It is there for ${shells.join(', ')}.`)
+    const script = completionScript(shell, rows)
+    if (output.json) output.object({ shell, script })
+    else terminal.out(script)
+  },
+}
+
+/** Every command, in the order of the help. */
+export const rows: readonly CommandRow[] = [
+  ...keyCommands,
+  ...transferCommands,
+  ...signCommands,
+  ...auditCommands,
+  ...namespaceCommands,
+  ...apiKeyCommands,
+  ...accountCommands,
+  ...instanceCommands,
+  ...hostCommands,
+  completionCommand,
+  ...topicCommands,
+]

@@ -1,0 +1,69 @@
+/** Data to sign, as a caller has it: bytes, or text that says how it is encoded. */
+import type { Call } from '@popsigner/api/routes'
+import { base64, fromBase64 } from '@popsigner/crypto/bytes'
+
+/** The bytes, or text beside its encoding. Text alone is refused: `abcd` is hex, base64 and a word. */
+export type Data =
+  | { readonly data: Uint8Array; readonly encoding?: never }
+  | { readonly data: string; readonly encoding: 'base64' | 'hex' | 'utf8' }
+
+type SigningBody = Call<'keys.sign'>['body']
+type VerificationBody = Call<'keys.verify'>['body']
+type BatchBody = Call<'sign.batch'>['body']
+type BatchItem = BatchBody['requests'][number]
+
+/** What `keys.sign` takes. */
+export type Signing = Omit<SigningBody, 'data' | 'encoding'> & Data
+
+/** What `keys.verify` takes; the signature as bytes or as base64. */
+export type Verification = Omit<VerificationBody, 'data' | 'encoding' | 'signature'> &
+  Data & { readonly signature: Uint8Array | string }
+
+/** One item of a batch. */
+export type SigningItem = Omit<BatchItem, 'data' | 'encoding'> & Data
+
+/**
+ * What `signBatch` takes: at most 1,000 items. What stands beside the list holds for items that do not say otherwise.
+ */
+export type SigningBatch = Omit<BatchBody, 'requests' | 'encoding'> & { readonly requests: readonly SigningItem[] }
+
+/** The body of `keys.sign`. `TypeError` for text without an encoding. */
+export function signingBody(signing: Signing): SigningBody {
+  return { ...signing, ...encodeData(signing, 'data') }
+}
+
+/** The body of `keys.verify`. */
+export function verificationBody(verification: Verification): VerificationBody {
+  const { signature } = verification
+  return {
+    ...verification,
+    ...encodeData(verification, 'data'),
+    signature: signature instanceof Uint8Array ? base64(signature) : signature,
+  }
+}
+
+/** The body of `sign.batch`. */
+export function batchBody(batch: SigningBatch): BatchBody {
+  return {
+    ...batch,
+    requests: batch.requests.map((item, i) => ({ ...item, ...encodeData(item, `requests[${i}].data`) })),
+  }
+}
+
+/** The 64 bytes (R and S) of a signature as the API answers it. `RangeError` for an answer that is not 64 bytes. */
+export function signatureBytes(answer: { readonly signature: string }): Uint8Array {
+  const bytes = fromBase64(answer.signature)
+  if (bytes.length !== 64) throw new RangeError(`signature: expected 64 bytes, got ${bytes.length}`)
+  return bytes
+}
+
+function encodeData(given: Data, name: string): { data: string; encoding: 'base64' | 'hex' | 'utf8' } {
+  const { data, encoding } = given as { data: unknown; encoding?: 'base64' | 'hex' | 'utf8' }
+  if (data instanceof Uint8Array) {
+    if (encoding !== undefined) throw new TypeError(`${name}: bytes have no encoding`)
+    return { data: base64(data), encoding: 'base64' }
+  }
+  if (typeof data !== 'string') throw new TypeError(`${name}: expected bytes or text, got ${typeof data}`)
+  if (encoding === undefined) throw new TypeError(`${name}: text needs its encoding: base64, hex or utf8`)
+  return { data, encoding }
+}
