@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -49,7 +49,10 @@ export interface CallOptions {
 
 /** Starts an instance as `npm start` does; `environment` adds to what it is started with. */
 export async function startInstance(environment: Record<string, string> = {}): Promise<TestInstance> {
-  const directory = join(mkdtempSync(join(tmpdir(), 'popsigner-instance-')), 'data')
+  const parent = mkdtempSync(join(tmpdir(), 'popsigner-instance-'))
+  // As root, PostgreSQL runs as nobody and has to get through.
+  chmodSync(parent, 0o711)
+  const directory = join(parent, 'data')
   let supervisor: ChildProcess
   let output = ''
   let url = ''
@@ -88,7 +91,7 @@ export async function startInstance(environment: Record<string, string> = {}): P
   }
 
   function clusterDirectory(): string {
-    const { furtherDirectory } = JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { furtherDirectory?: string | null }
+    const { further_directory: furtherDirectory } = JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { further_directory: string | null }
     return join(furtherDirectory ?? directory, 'postgres')
   }
 
@@ -119,7 +122,7 @@ export async function startInstance(environment: Record<string, string> = {}): P
     restart: start,
     async remove() {
       await instance.stop()
-      const further = existsSync(join(directory, 'instance.json')) ? (JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { furtherDirectory?: string | null }).furtherDirectory : null
+      const further = existsSync(join(directory, 'instance.json')) ? (JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { further_directory: string | null }).further_directory : null
       if (further) rmSync(further, { recursive: true, force: true })
       rmSync(join(directory, '..'), { recursive: true, force: true })
     },

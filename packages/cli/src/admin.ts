@@ -1,8 +1,8 @@
-import { request } from 'node:http'
 import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join, resolve } from 'node:path'
 import type { Environment } from './environment.ts'
-import { exitCodes, exitCodeOf } from './exit-codes.ts'
+import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import { Failure } from './failure.ts'
 
 /** The running server of a data directory, spoken to over its admin socket. Whoever may open that is the host. */
@@ -37,7 +37,8 @@ export async function openAdmin(environment: Environment, directory: string): Pr
       let problem: Failure | undefined
       const line = (value: Record<string, unknown>): void => {
         // What fails after the first line can no longer be told by the status.
-        if (typeof value['code'] === 'string' && typeof value['status'] === 'number') problem = refusalFrom(value['status'], value)
+        if (typeof value['code'] === 'string' && typeof value['status'] === 'number')
+          problem = refusalFrom(value['status'], value)
         else take(value)
       }
       await exchange(socket, 'POST', path, body, (chunk) => {
@@ -84,9 +85,16 @@ async function socketOf(dataDirectory: string): Promise<string> {
   return running.adminSocket
 }
 
-function exchange(socket: string, method: string, path: string, body: object | undefined, data: (text: string) => void): Promise<void> {
+function exchange(
+  socket: string,
+  method: string,
+  path: string,
+  body: object | undefined,
+  data: (text: string) => void,
+): Promise<void> {
   const content = body === undefined ? '' : JSON.stringify(body)
-  const headers = content === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }
+  const headers =
+    content === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(content) }
   return new Promise((done, fail) => {
     const call = request({ socketPath: socket, method, path: `/admin/v1/${path}`, headers, agent: false }, (answer) => {
       answer.setEncoding('utf8')
@@ -112,7 +120,9 @@ function exchange(socket: string, method: string, path: string, body: object | u
     call.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EACCES' || error.code === 'EPERM') return fail(notHost(socket, error))
       const why = `Its admin socket ${socket} is not answered (${error.code ?? error.message}).`
-      return fail(new Failure('the server does not answer', { exit: exitCodes.tryLater, code: 'host.unreachable', why }, error))
+      return fail(
+        new Failure('the server does not answer', { exit: exitCodes.tryLater, code: 'host.unreachable', why }, error),
+      )
     })
     call.end(content)
   })
@@ -131,7 +141,9 @@ function refusalOf(status: number, text: string): Failure {
 function refusalFrom(status: number, problem: Record<string, unknown>): Failure {
   const code = typeof problem['code'] === 'string' ? problem['code'] : 'host.refused'
   const { title = `the server answered ${status}`, detail, request_id: request, errors } = problem
-  const fields = Array.isArray(errors) ? errors.map(({ field, message }: { field?: unknown; message?: unknown }) => `${field} ${message}`).join('; ') : ''
+  const fields = Array.isArray(errors)
+    ? errors.map(({ field, message }: { field?: unknown; message?: unknown }) => `${field} ${message}`).join('; ')
+    : ''
   return new Failure(String(title).replace(/\.$/, ''), {
     exit: exitCodeOf(code, status),
     code,
@@ -142,10 +154,14 @@ function refusalFrom(status: number, problem: Record<string, unknown>): Failure 
 }
 
 function notHost(file: string, cause: unknown): Failure {
-  return new Failure('only the host may do this', {
-    exit: exitCodes.notPermitted,
-    code: 'host.not_permitted',
-    why: `${file} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'unknown'}): host commands are for whoever runs the instance.`,
-    next: [{ command: 'sudo -E npx popsigner …', when: 'if root started the server' }],
-  }, cause)
+  return new Failure(
+    'only the host may do this',
+    {
+      exit: exitCodes.notPermitted,
+      code: 'host.not_permitted',
+      why: `${file} cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'unknown'}): host commands are for whoever runs the instance.`,
+      next: [{ command: 'sudo -E npx popsigner …', when: 'if root started the server' }],
+    },
+    cause,
+  )
 }

@@ -39,7 +39,7 @@ export interface CommandRow {
   /** Whether it asks before it acts, and so has `--yes`, or `--confirm` as well. */
   readonly asks?: 'yes' | 'name'
   /** Answers nothing or an exit code other than 0. Throws `Failure` for everything else. */
-  readonly run: (session: Session, given: Given) => Promise<number | void>
+  readonly run: (session: Session, given: Given) => Promise<number> | Promise<void>
 }
 
 /** The arguments and options of one call, as they were parsed. */
@@ -62,13 +62,18 @@ export interface GroupRow {
   readonly examples: readonly [string, string]
 }
 
-const common: readonly OptionRow[] = [{ flags: '--json', description: 'Data as JSON on standard output; errors as JSON on standard error.' }]
+const common: readonly OptionRow[] = [
+  { flags: '--json', description: 'Data as JSON on standard output; errors as JSON on standard error.' },
+]
 
 const connection: readonly OptionRow[] = [
   { flags: '--url <url>', description: 'Address of the server. Outranks POPSIGNER_URL and the profile.' },
   { flags: '--profile <name>', description: 'Use this saved profile. Outranks POPSIGNER_PROFILE.' },
   // Refused before parsing; it is here so that its help says why.
-  { flags: '--api-key', description: 'Refused: every user of the machine can read it. Use POPSIGNER_API_KEY or popsigner login.' },
+  {
+    flags: '--api-key',
+    description: 'Refused: every user of the machine can read it. Use POPSIGNER_API_KEY or popsigner login.',
+  },
 ]
 
 const yes: OptionRow = { flags: '--yes', description: 'Do not ask.' }
@@ -104,13 +109,17 @@ export function buildParser(
   for (const { path, summary, examples } of groups) {
     const group = path === '' ? root : nodeAt(root, path)
     group.summary(summary).description(`${summary}.`).addHelpText('after', examplesText(examples))
-    group.allowExcessArguments().allowUnknownOption().action((_options: unknown, command: Command) => {
-      const word = command.args.find((one) => !one.startsWith('-')) ?? command.args[0]
-      if (word === undefined) command.outputHelp()
-      else if (path === 'help' && !word.startsWith('-')) commandAt(root, command.args).outputHelp()
-      else if (word.startsWith('-')) throw new CommanderError(1, 'commander.unknownOption', `error: unknown option '${word}'`)
-      else throw unknownCommand(command, word)
-    })
+    group
+      .allowExcessArguments()
+      .allowUnknownOption()
+      .action((_options: unknown, command: Command) => {
+        const word = command.args.find((one) => !one.startsWith('-')) ?? command.args[0]
+        if (word === undefined) command.outputHelp()
+        else if (path === 'help' && !word.startsWith('-')) commandAt(root, command.args).outputHelp()
+        else if (word.startsWith('-'))
+          throw new CommanderError(1, 'commander.unknownOption', `error: unknown option '${word}'`)
+        else throw unknownCommand(command, word)
+      })
   }
   // Nodes made on the way inherit nothing, so each is told.
   for (const node of everyNode(root)) settle(node, write, columns)
@@ -195,7 +204,8 @@ function optionFor(row: OptionRow): Option {
     option.argParser((text: string, before: readonly string[] | undefined) => {
       const values = many === 'commas' ? text.split(',') : [text]
       const wrong = choices && values.find((value) => !choices.includes(value))
-      if (wrong !== undefined || values.includes('')) throw new InvalidArgumentError(choices ? `Allowed are ${choices.join(', ')}.` : 'A value is empty.')
+      if (wrong !== undefined || values.includes(''))
+        throw new InvalidArgumentError(choices ? `Allowed are ${choices.join(', ')}.` : 'A value is empty.')
       return [...(before ?? []), ...values]
     })
   } else if (choices) option.choices(choices)
@@ -235,12 +245,20 @@ function camel(name: string): string {
 
 /** What commander objects to, as a usage failure with the help to read. Null for its ways to say that help was shown. */
 export function usageFailure(error: CommanderError, words: readonly string[]): Error | null {
-  if (error.code === 'commander.helpDisplayed' || error.code === 'commander.help' || error.code === 'commander.version') return null
+  if (error.code === 'commander.helpDisplayed' || error.code === 'commander.help' || error.code === 'commander.version')
+    return null
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
   const invalid = /^(.*) is invalid\. (.*)$/.exec(first)
-  if (invalid) return misuse(`${invalid[1]} is not accepted`, invalid[2] ?? '', [{ command: ['popsigner', ...words, '--help'].join(' '), when: 'to see what it takes' }])
+  if (invalid)
+    return misuse(`${invalid[1]} is not accepted`, invalid[2] ?? '', [
+      { command: ['popsigner', ...words, '--help'].join(' '), when: 'to see what it takes' },
+    ])
   const suggestion = rest.map((line) => line.trim().replace(/^\(|\)$/g, '')).find((line) => line !== '')
   const help = ['popsigner', ...words, '--help'].join(' ')
-  const why = suggestion ?? (error.code === 'commander.missingArgument' || error.code === 'commander.optionMissingArgument' ? 'It must be given.' : 'The command does not take this.')
+  const why =
+    suggestion ??
+    (error.code === 'commander.missingArgument' || error.code === 'commander.optionMissingArgument'
+      ? 'It must be given.'
+      : 'The command does not take this.')
   return misuse(first, why, [{ command: help, when: 'to see what it takes' }])
 }

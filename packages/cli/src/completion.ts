@@ -13,7 +13,9 @@ interface Place {
 export function completionScript(shell: (typeof shells)[number], rows: readonly CommandRow[]): string {
   const places = placesOf(rows)
   if (shell === 'fish') return fish(places)
-  const cases = places.map(({ words, candidates }) => `    '${words}') candidates='${candidates.join(' ')}' ;;`).join('\n')
+  const cases = places
+    .map(({ words, candidates }) => `    '${words}') candidates='${candidates.join(' ')}' ;;`)
+    .join('\n')
   const script = `_popsigner() {
   local words= word candidates=
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -38,7 +40,13 @@ complete -o default -F _popsigner popsigner
 function fish(places: readonly Place[]): string {
   const lines = ['complete -c popsigner -f']
   for (const { words, candidates } of places) {
-    const condition = words === '' ? '__fish_use_subcommand' : words.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ')
+    const condition =
+      words === ''
+        ? '__fish_use_subcommand'
+        : words
+            .split(' ')
+            .map((word) => `__fish_seen_subcommand_from ${word}`)
+            .join('; and ')
     for (const candidate of candidates) {
       const what = candidate.startsWith('--') ? `-l ${candidate.slice(2)}` : `-a ${candidate}`
       lines.push(`complete -c popsigner -n '${condition}' ${what}`)

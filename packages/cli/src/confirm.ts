@@ -30,21 +30,39 @@ export async function confirm(terminal: Terminal, act: Act, consent: Consent): P
   const { what, consequence, where, name } = act
   if (name !== null && consent.confirm !== undefined) {
     if (consent.confirm === name) return
-    throw refusal(what, `--confirm is ${JSON.stringify(consent.confirm)} and the name is ${JSON.stringify(name)}.`, name)
+    throw refusal(
+      what,
+      `--confirm is ${JSON.stringify(consent.confirm)} and the name is ${JSON.stringify(name)}.`,
+      name,
+    )
   }
   if (name === null && (consent.yes || consent.confirm !== undefined)) return
   if (!canAsk(terminal)) {
-    throw refusal(what, name === null ? 'It needs a yes, and there is nobody to ask.' : 'It cannot be undone, and there is nobody to ask.', name)
+    throw refusal(
+      what,
+      name === null
+        ? 'It needs a yes, and there is nobody to ask.'
+        : 'It cannot be undone, and there is nobody to ask.',
+      name,
+    )
   }
   for (const line of [...where, `${what}.`, consequence]) terminal.err(`${printable(line)}\n`)
   if (name === null) {
     const answer = await ask(terminal, 'Go on? [y/N] ')
     if (/^y(es)?$/i.test(answer)) return
-    throw new Failure('nothing was done', { exit: exitCodes.failed, code: 'cli.not_confirmed', why: 'The answer was no.' })
+    throw new Failure('nothing was done', {
+      exit: exitCodes.failed,
+      code: 'cli.not_confirmed',
+      why: 'The answer was no.',
+    })
   }
   const answer = await ask(terminal, `This cannot be undone. Type ${name} to go on: `)
   if (answer === name) return
-  throw new Failure('nothing was done', { exit: exitCodes.failed, code: 'cli.not_confirmed', why: `What was typed is not ${name}.` })
+  throw new Failure('nothing was done', {
+    exit: exitCodes.failed,
+    code: 'cli.not_confirmed',
+    why: `What was typed is not ${name}.`,
+  })
 }
 
 function refusal(what: string, why: string, name: string | null): Failure {

@@ -25,7 +25,9 @@ function tracingFetch(terminal: Terminal): typeof globalThis.fetch {
   return async (input, init) => {
     const began = performance.now()
     const line = (result: string): void => {
-      terminal.err(`> ${init?.method ?? 'GET'} ${String(input)} → ${result} in ${Math.round(performance.now() - began)} ms\n`)
+      terminal.err(
+        `> ${init?.method ?? 'GET'} ${String(input)} → ${result} in ${Math.round(performance.now() - began)} ms\n`,
+      )
     }
     try {
       const response = await fetch(input, init)

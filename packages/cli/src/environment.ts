@@ -9,14 +9,16 @@ export const clientVariables = {
   POPSIGNER_URL: 'Address of the server. Default: that of the profile, else http://127.0.0.1:8080.',
   POPSIGNER_PROFILE: 'Name of the profile to use, as saved by popsigner login. Default: default.',
   POPSIGNER_NAMESPACE: 'The namespace where a command takes one and --namespace is not given.',
-  POPSIGNER_CONFIG_DIR: 'Where profiles and pinned keys lie. Default: $XDG_CONFIG_HOME/popsigner, else ~/.config/popsigner.',
+  POPSIGNER_CONFIG_DIR:
+    'Where profiles and pinned keys lie. Default: $XDG_CONFIG_HOME/popsigner, else ~/.config/popsigner.',
   POPSIGNER_NO_PROMPT: 'If 1: never ask; what would need an answer is refused unless --yes or --confirm is given.',
   POPSIGNER_DEBUG: 'If api: one line on standard error for each request, without its credentials and bodies.',
 } as const
 
 /** Variables of init, serve and the host commands; the server's own documentation has the details. */
 export const serverVariables = {
-  POPSIGNER_DATA_DIR: 'All state of an instance. Host commands find the running server through it. Default: ./.popsigner.',
+  POPSIGNER_DATA_DIR:
+    'All state of an instance. Host commands find the running server through it. Default: ./.popsigner.',
   POPSIGNER_SEAL_KEY_FILE: 'The root key. Default: seal/root.key in the data directory; better on another disk.',
   POPSIGNER_HOST: 'IP address to listen on. Default: 127.0.0.1. Others need TLS.',
   POPSIGNER_PORT: 'Port to listen on; 0 takes a free one. Default: 8080.',
@@ -47,7 +49,8 @@ export function checkEnvironment(environment: Environment): void {
     ])
   }
   const debug = environment['POPSIGNER_DEBUG']
-  if (debug !== undefined && debug !== '' && debug !== 'api') throw misuse(`POPSIGNER_DEBUG is ${JSON.stringify(debug)}`, 'Set it to api, or unset it.')
+  if (debug !== undefined && debug !== '' && debug !== 'api')
+    throw misuse(`POPSIGNER_DEBUG is ${JSON.stringify(debug)}`, 'Set it to api, or unset it.')
 }
 
 /** How many letters must be added, removed or exchanged to make one text of the other (Levenshtein). */

@@ -1,4 +1,4 @@
-import { exitCodes, type ExitCode } from './exit-codes.ts'
+import { type ExitCode, exitCodes } from './exit-codes.ts'
 
 /** A command to paste, and when it helps. */
 export interface NextStep {

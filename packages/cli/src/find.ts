@@ -3,7 +3,6 @@ import { exitCodes } from './exit-codes.ts'
 import { Failure, misuse } from './failure.ts'
 import type { Session } from './session.ts'
 
-
 /** All that an iteration brings. */
 export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = []
@@ -56,7 +55,9 @@ export async function chooseNamespace(session: Session, given: string | undefine
   if (namespaces.length === 1 && namespaces[0]) return namespaces[0].name
   throw misuse(
     'a namespace must be named',
-    namespaces.length === 0 ? 'There is none that this API key may use.' : `There are ${namespaces.length}: ${namespaces.map(({ name }) => name).join(', ')}.`,
+    namespaces.length === 0
+      ? 'There is none that this API key may use.'
+      : `There are ${namespaces.length}: ${namespaces.map(({ name }) => name).join(', ')}.`,
     [
       { command: '… --namespace <name>', when: 'for this command' },
       { command: 'export POPSIGNER_NAMESPACE=<name>', when: 'for this shell' },
@@ -78,7 +79,11 @@ export async function findApiKey(session: Session, text: string): Promise<ApiKey
   const found = all.filter(({ id, name }) => id === text || name === text)
   if (found.length === 1 && found[0]) return found[0]
   if (found.length === 0) throw notThere('API key', text, 'popsigner api-keys list')
-  throw misuse(`${found.length} API keys are named ${text}`, 'Name the one that is meant by its id.', found.map(({ id, prefix }) => ({ command: `… ${id}`, when: prefix })))
+  throw misuse(
+    `${found.length} API keys are named ${text}`,
+    'Name the one that is meant by its id.',
+    found.map(({ id, prefix }) => ({ command: `… ${id}`, when: prefix })),
+  )
 }
 
 function notThere(what: string, text: string, command: string): Failure {

@@ -38,9 +38,13 @@ export async function* readLines(terminal: Terminal, path: string): AsyncGenerat
  * every user of the machine can read.
  */
 export async function readSecret(terminal: Terminal, question: string, source: string | undefined): Promise<string> {
-  if (source !== undefined && source !== '-') return readFile(terminal, source.replace(/^@/, '')).toString('utf8').trim()
+  if (source !== undefined && source !== '-')
+    return readFile(terminal, source.replace(/^@/, '')).toString('utf8').trim()
   if (source === '-' || !terminal.inIsTerminal) return (await readAll(terminal.stdin)).toString('utf8').trim()
-  if (!canAsk(terminal)) throw misuse('A secret is needed', 'There is nobody to ask.', [{ command: '… < file', when: 'to give it on standard input' }])
+  if (!canAsk(terminal))
+    throw misuse('A secret is needed', 'There is nobody to ask.', [
+      { command: '… < file', when: 'to give it on standard input' },
+    ])
   return askHidden(terminal, question)
 }
 
@@ -70,7 +74,8 @@ async function askHidden(terminal: Terminal, question: string): Promise<string> 
     for await (const chunk of stdin) {
       for (const character of String(chunk)) {
         if (character === '\r' || character === '\n' || character === '\u0004') return typed
-        if (character === '\u0003') throw new Failure('interrupted', { exit: exitCodes.interrupted, code: 'cli.interrupted' })
+        if (character === '\u0003')
+          throw new Failure('interrupted', { exit: exitCodes.interrupted, code: 'cli.interrupted' })
         if (character === '\u007f' || character === '\b') typed = typed.slice(0, -1)
         else typed += character
       }
@@ -93,7 +98,12 @@ function readFile(terminal: Terminal, path: string): Buffer {
     return readFileSync(resolve(terminal.directory, path))
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    const why = code === 'ENOENT' ? 'There is no such file.' : code === 'EISDIR' ? 'It is a directory.' : `The system says ${code ?? 'no'}.`
+    const why =
+      code === 'ENOENT'
+        ? 'There is no such file.'
+        : code === 'EISDIR'
+          ? 'It is a directory.'
+          : `The system says ${code ?? 'no'}.`
     throw new Failure(`${path} cannot be read`, { exit: exitCodes.usage, code: 'cli.file', why }, error)
   }
 }

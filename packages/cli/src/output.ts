@@ -32,7 +32,7 @@ export function createOutput(terminal: Terminal, json: boolean): Output {
     element: (value) => line(JSON.stringify(value)),
     fields(pairs) {
       const width = Math.max(...pairs.map(([name]) => name.length))
-      for (const [name, value] of pairs) line(`${name.padEnd(width)}  ${cell(value)}`)
+      for (const [name, value] of pairs) line(`${printable(name).padEnd(width)}  ${cell(value)}`)
     },
     table(header, rows) {
       const cells = rows.map((row) => row.map(cell))
@@ -40,8 +40,14 @@ export function createOutput(terminal: Terminal, json: boolean): Output {
         for (const row of cells) line(row.join('\t'))
         return
       }
-      const widths = header.map((name, column) => Math.max(name.length, ...cells.map((row) => (row[column] ?? '').length)))
-      const aligned = (row: readonly string[]): string => row.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  ').trimEnd()
+      const widths = header.map((name, column) =>
+        Math.max(name.length, ...cells.map((row) => (row[column] ?? '').length)),
+      )
+      const aligned = (row: readonly string[]): string =>
+        row
+          .map((text, column) => text.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()
       line(aligned(header))
       for (const row of cells) line(aligned(row))
     },
@@ -74,7 +80,7 @@ export interface Progress {
 export function createProgress(terminal: Terminal, unit: string, total: number | null): Progress {
   const began = performance.now()
   const redraw = mayRedraw(terminal)
-  let shown = 0
+  let shown = Number.NEGATIVE_INFINITY
   let drawn = false
   let state = { done: 0, failed: 0 }
   const summary = (): string => {

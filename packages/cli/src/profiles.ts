@@ -34,11 +34,14 @@ export function readProfiles(config: string): ReadonlyMap<string, Profile> {
     const { mode } = statSync(file)
     if ((mode & 0o077) !== 0) throw refused(file, 'Others can read it, and it holds API keys.', `chmod 600 '${file}'`)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map()
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return new Map()
     throw error
   }
   try {
-    const { format, profiles } = JSON.parse(text) as { format: unknown; profiles: Record<string, Record<string, unknown>> }
+    const { format, profiles } = JSON.parse(text) as {
+      format: unknown
+      profiles: Record<string, Record<string, unknown>>
+    }
     if (format !== 1) throw new Error('format')
     return new Map(Object.entries(profiles).map(([name, profile]) => [name, parseProfile(profile)]))
   } catch {

@@ -5,8 +5,12 @@ import type { Settings } from './settings.ts'
 
 // What helps, by problem code. No step is offered where the cause may be an attack.
 const steps: Readonly<Record<string, readonly NextStep[]>> = {
-  'auth.invalid': [{ command: 'popsigner api-keys create me --org <organization>', when: 'on the host: to make another API key' }],
-  'auth.expired': [{ command: 'popsigner api-keys create me --org <organization>', when: 'on the host: to make another API key' }],
+  'auth.invalid': [
+    { command: 'popsigner api-keys create me --org <organization>', when: 'on the host: to make another API key' },
+  ],
+  'auth.expired': [
+    { command: 'popsigner api-keys create me --org <organization>', when: 'on the host: to make another API key' },
+  ],
   'scope.missing': [{ command: 'popsigner api-keys list', when: 'to see which API key has the scope' }],
   'key.not_found': [{ command: 'popsigner keys list', when: 'to see the keys that this API key may use' }],
   'key.name_taken': [{ command: 'popsigner keys list', when: 'to see which names are taken' }],
@@ -21,7 +25,10 @@ const steps: Readonly<Record<string, readonly NextStep[]>> = {
   'instance.not_ready': [{ command: 'popsigner status', when: 'to see which part is not ready' }],
   'custody.unavailable': [{ command: 'popsigner status', when: 'to see whether the signer is back' }],
   'log.behind': [
-    { command: 'popsigner recover accept-rollback <organization>', when: 'on the host, only if the newer database is lost for good' },
+    {
+      command: 'popsigner recover accept-rollback <organization>',
+      when: 'on the host, only if the newer database is lost for good',
+    },
   ],
 }
 
@@ -36,32 +43,41 @@ export function failureOf(error: unknown, settings: Settings | null): Failure {
     return new Failure(error.message.replace(/\.$/, ''), { exit: exitCodes.failed, code: 'instance.refused' }, error)
   }
   const what = error instanceof Error ? error.message : 'the command failed'
-  return new Failure(what, { exit: exitCodes.failed, code: 'cli.failed', ...(system?.code && { why: `The system says ${system.code}.` }) }, error)
+  return new Failure(
+    what,
+    { exit: exitCodes.failed, code: 'cli.failed', ...(system?.code && { why: `The system says ${system.code}.` }) },
+    error,
+  )
 }
 
 function refused(error: PopSignerError, settings: Settings | null): Failure {
   const { code, title, detail, status, requestId, errors, retryAfterSeconds } = error
   const fields = errors.map(({ field, message }) => `${field} ${message}`).join('; ')
-  const credential = /^(auth|scope)\./.test(code) && settings?.apiKey ? ` The API key is from ${settings.apiKey.from}.` : ''
+  const credential =
+    /^(auth|scope)\./.test(code) && settings?.apiKey ? ` The API key is from ${settings.apiKey.from}.` : ''
   const pause = retryAfterSeconds === null ? '' : ` Try again in ${retryAfterSeconds} s.`
   const why = `${fields === '' ? detail : `${fields}.`}${credential}${pause}`.trim()
-  return new Failure(title.replace(/\.$/, ''), {
-    exit: exitCodeOf(code, status),
-    code,
-    ...(why !== '' && { why }),
-    next: steps[code] ?? [],
-    ...(settings && { docs: `${settings.url.value}/docs/errors#${code}` }),
-    ...(requestId !== null && { request: requestId }),
-    problem: {
-      type: `/docs/errors#${code}`,
-      title,
-      status,
-      detail,
+  return new Failure(
+    title.replace(/\.$/, ''),
+    {
+      exit: exitCodeOf(code, status),
       code,
-      ...(requestId !== null && { request_id: requestId }),
-      ...(errors.length > 0 && { errors }),
+      ...(why !== '' && { why }),
+      next: steps[code] ?? [],
+      ...(settings && { docs: `${settings.url.value}/docs/errors#${code}` }),
+      ...(requestId !== null && { request: requestId }),
+      problem: {
+        type: `/docs/errors#${code}`,
+        title,
+        status,
+        detail,
+        code,
+        ...(requestId !== null && { request_id: requestId }),
+        ...(errors.length > 0 && { errors }),
+      },
     },
-  }, error)
+    error,
+  )
 }
 
 function distrusted(error: TrustError): Failure {
@@ -70,7 +86,8 @@ function distrusted(error: TrustError): Failure {
     exit: exitCodes.notValid,
     code: error.code,
     why: facts.length === 0 ? error.code : facts.join('\n        '),
-    advice: 'none offered: this is what an attack looks like. Keep the output, and ask whoever runs the instance by another channel.',
+    advice:
+      'none offered: this is what an attack looks like. Keep the output, and ask whoever runs the instance by another channel.',
     problem: { code: error.code, title: error.message.replace(`${error.code}: `, ''), detail: error.detail },
   }
   return new Failure(error.message.replace(`${error.code}: `, ''), detail, error)
@@ -81,13 +98,17 @@ function unreachable(error: NetworkError, settings: Settings | null): Failure {
   const inner = cause?.cause instanceof Error ? (cause.cause as NodeJS.ErrnoException).code : undefined
   const where = settings ? `${settings.url.value} (${settings.url.from})` : 'the server'
   const why = `${error.message.replace(`${error.code}: `, '')}${inner ? ` (${inner})` : ''}. The address is ${where}.`
-  return new Failure('the server is not reached', {
-    exit: exitCodes.tryLater,
-    code: error.code,
-    why,
-    next: [
-      { command: 'npm start', when: 'in the clone: to start a server here' },
-      { command: 'export POPSIGNER_URL=<address>', when: 'if the server is elsewhere' },
-    ],
-  }, error)
+  return new Failure(
+    'the server is not reached',
+    {
+      exit: exitCodes.tryLater,
+      code: error.code,
+      why,
+      next: [
+        { command: 'npm start', when: 'in the clone: to start a server here' },
+        { command: 'export POPSIGNER_URL=<address>', when: 'if the server is elsewhere' },
+      ],
+    },
+    error,
+  )
 }

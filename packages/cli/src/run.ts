@@ -7,7 +7,7 @@ import { Failure, failureDocument, failureLines, misuse } from './failure.ts'
 import { paint } from './output.ts'
 import { failureOf } from './refusals.ts'
 import { openSession, type Session, sessionFlags } from './session.ts'
-import { type Terminal, wantsColor } from './terminal.ts'
+import { printable, type Terminal, wantsColor } from './terminal.ts'
 import { groups, rows } from './tree.ts'
 
 /**
@@ -26,7 +26,8 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
       async (row, given) => {
         const has = (name: string): boolean => optionsOf(row).some(({ flags }) => optionName(flags) === name)
         session = openSession(terminal, sessionFlags(given, has), signal)
-        exit = (await orAborted(row.run(session, given), signal)) ?? exitCodes.done
+        const answer = await orAborted(row.run(session, given), signal)
+        if (typeof answer === 'number') exit = answer
       },
       (text) => terminal.out(text),
       terminal.columns,
@@ -35,15 +36,18 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
     await parser.parseAsync([...words], { from: 'user' })
     return exit
   } catch (error) {
-    const failure = error instanceof CommanderError ? usageFailure(error, knownWords(words)) : toFailure(error, session, signal)
+    const failure =
+      error instanceof CommanderError ? usageFailure(error, knownWords(words)) : toFailure(error, session, signal)
     if (failure === null) return exitCodes.done
+    const done = signal.aborted ? null : session?.interruptedAt()
+    if (done && (failure as Failure).detail.exit !== exitCodes.partly) session?.output.note(`Done until then: ${done}.`)
     report(failure as Failure, terminal, session?.output.json ?? words.includes('--json'))
     return (failure as Failure).detail.exit
   }
 }
 
 /** A promise that also ends when the signal does. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+function orAborted(work: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
   const aborted = new Promise<never>((_, fail) => {
     if (signal.aborted) fail(signal.reason)
     signal.addEventListener('abort', () => fail(signal.reason), { once: true })
@@ -55,7 +59,11 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 function toFailure(error: unknown, session: Session | undefined, signal: AbortSignal): Failure {
   if (signal.aborted) {
     const done = session?.interruptedAt()
-    return new Failure('interrupted', { exit: exitCodes.interrupted, code: 'cli.interrupted', ...(done && { why: `Done until then: ${done}.` }) })
+    return new Failure('interrupted', {
+      exit: exitCodes.interrupted,
+      code: 'cli.interrupted',
+      ...(done && { why: `Done until then: ${done}.` }),
+    })
   }
   let settings = null
   try {
@@ -68,7 +76,12 @@ function toFailure(error: unknown, session: Session | undefined, signal: AbortSi
 
 function report(failure: Failure, terminal: Terminal, json: boolean): void {
   if (json) terminal.err(`${JSON.stringify(failureDocument(failure))}\n`)
-  else terminal.err(`${failureLines(failure).map((line) => paint(line, wantsColor(terminal))).join('\n')}\n`)
+  else
+    terminal.err(
+      `${failureLines(failure)
+        .map((line) => paint(line.split('\n').map(printable).join('\n'), wantsColor(terminal)))
+        .join('\n')}\n`,
+    )
 }
 
 /** Refuses an API key on the command line before anything is parsed, and never repeats it. */

@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { runCommand, type Ran, type RunOptions } from './test-script.ts'
+import { type Ran, type RunOptions, runCommand } from './test-script.ts'
 import { startThrowAwayServer, type ThrowAwayServer } from './throw-away-server.ts'
 import { scopes } from './topics.ts'
 
@@ -25,7 +25,10 @@ async function answer<T = Record<string, unknown>>(...words: readonly string[]):
   return JSON.parse(ran.stdout) as T
 }
 
-async function fails(exit: number, ...words: readonly string[]): Promise<{ code: string; next: { command: string }[] }> {
+async function fails(
+  exit: number,
+  ...words: readonly string[]
+): Promise<{ code: string; next: { command: string }[] }> {
   const ran = await popsigner([...words, '--json'])
   assert.equal(ran.exit, exit, `${words.join(' ')}: ${ran.stdout}${ran.stderr}`)
   assert.equal(ran.stdout, '')
@@ -58,7 +61,10 @@ test('the three commands of the banner work as they are printed', async () => {
 
   // Offline: no server and no API key.
   const offline = { environment: { POPSIGNER_API_KEY: '', POPSIGNER_URL: 'http://127.0.0.1:1' } }
-  const verified = await popsigner(['audit', 'verify', 'receipt.json', '--data', 'hello', '--signature', '@signature.txt'], offline)
+  const verified = await popsigner(
+    ['audit', 'verify', 'receipt.json', '--data', 'hello', '--signature', '@signature.txt'],
+    offline,
+  )
   assert.equal(verified.exit, 0, verified.stdout)
   assert.match(verified.stdout, /✓ the signature is over this data under the key in the record/)
   assert.doesNotMatch(verified.stdout, /✕/)
@@ -67,7 +73,9 @@ test('the three commands of the banner work as they are printed', async () => {
 test('a receipt that was changed, or is of other data, is refused with 7', async () => {
   const receipt = JSON.parse(readFileSync(join(server.directory, 'receipt.json'), 'utf8')) as Record<string, unknown>
   const leaf = Buffer.from(String(receipt['leaf_data']), 'base64').toString()
-  const changed = Buffer.from(leaf.replace(/"digest":"./, (found) => `"digest":"${found.endsWith('a') ? 'b' : 'a'}`)).toString('base64')
+  const changed = Buffer.from(
+    leaf.replace(/"digest":"./, (found) => `"digest":"${found.endsWith('a') ? 'b' : 'a'}`),
+  ).toString('base64')
   writeFileSync(join(server.directory, 'changed.json'), JSON.stringify({ ...receipt, leaf_data: changed }))
   const ran = await popsigner(['audit', 'verify', 'changed.json'])
   assert.equal(ran.exit, 7)
@@ -76,7 +84,11 @@ test('a receipt that was changed, or is of other data, is refused with 7', async
   assert.equal(other.exit, 7)
   assert.equal((JSON.parse(other.stdout) as { ok: boolean }).ok, false)
   const unknown = { environment: { POPSIGNER_CONFIG_DIR: join(server.directory, 'elsewhere') } }
-  assert.equal((await popsigner(['audit', 'verify', 'receipt.json'], unknown)).exit, 1, 'without a pinned key nothing is proven')
+  assert.equal(
+    (await popsigner(['audit', 'verify', 'receipt.json'], unknown)).exit,
+    1,
+    'without a pinned key nothing is proven',
+  )
   const { verifier_key: key } = await answer<{ verifier_key: string }>('audit', 'log-key')
   assert.equal((await popsigner(['audit', 'verify', 'receipt.json', '--log-key', key], unknown)).exit, 0)
 })
@@ -104,9 +116,16 @@ test('the whole log is verified', async () => {
 
 test('keys: batch, list, get by every name, history', async () => {
   const workers = await answer<{ id: string; name: string }[]>('keys', 'create', 'worker', '--count', '4')
-  assert.deepEqual(workers.map(({ name }) => name), ['worker-1', 'worker-2', 'worker-3', 'worker-4'])
+  assert.deepEqual(
+    workers.map(({ name }) => name),
+    ['worker-1', 'worker-2', 'worker-3', 'worker-4'],
+  )
   await answer('keys', 'create-batch', 'alice', 'bob', '--algorithm', 'ed25519', '--metadata', 'note=a,b=c')
-  const alice = await answer<{ id: string; algorithm: string; metadata: Record<string, string> }>('keys', 'get', 'production/alice')
+  const alice = await answer<{ id: string; algorithm: string; metadata: Record<string, string> }>(
+    'keys',
+    'get',
+    'production/alice',
+  )
   assert.equal(alice.algorithm, 'ed25519')
   assert.deepEqual(alice.metadata, { note: 'a,b=c' })
   assert.equal((await answer<{ id: string }>('keys', 'get', alice.id)).id, alice.id)
@@ -134,9 +153,13 @@ test('names that two keys have are not guessed', async () => {
   assert.equal(length, 2)
   assert.equal((await fails(1, 'namespaces', 'delete', 'staging')).code, 'namespace.not_empty')
   assert.equal((await fails(6, 'namespaces', 'delete', 'nothing')).code, 'namespace.not_found')
-  assert.equal((await popsigner(['keys', 'delete', 'staging/alice', '--waiting-days', '0', '--confirm', 'alice'])).exit, 0)
+  assert.equal(
+    (await popsigner(['keys', 'delete', 'staging/alice', '--waiting-days', '0', '--confirm', 'alice'])).exit,
+    0,
+  )
   // The signer destroys it right after the answer.
-  for (let turn = 0; turn < 100 && (await answer('keys', 'get', 'staging/alice'))['state'] !== 'destroyed'; turn++) await delay(20)
+  for (let turn = 0; turn < 100 && (await answer('keys', 'get', 'staging/alice'))['state'] !== 'destroyed'; turn++)
+    await delay(20)
   const deleted = await popsigner(['namespaces', 'delete', 'staging'])
   assert.equal(deleted.exit, 0, deleted.stderr)
   assert.match(deleted.stderr, /Undo it: popsigner namespaces create staging/)
@@ -154,7 +177,10 @@ test('sign and verify in every encoding', async () => {
   ].map(({ signature }) => signature)
   assert.equal(new Set(signatures).size, 1)
   const piped = await popsigner(['sign', 'first', '--data', '-', '--json'], { stdin: 'hello' })
-  assert.equal((JSON.parse(piped.stdout) as { signature: string }).signature, readFileSync(join(server.directory, 'signature.txt'), 'utf8').trim())
+  assert.equal(
+    (JSON.parse(piped.stdout) as { signature: string }).signature,
+    readFileSync(join(server.directory, 'signature.txt'), 'utf8').trim(),
+  )
   const [signature = ''] = signatures
   assert.deepEqual(await answer('verify', 'first', '--data', '@data.bin', '--signature', signature), { valid: true })
   const wrong = await popsigner(['verify', 'first', '--data', 'other', '--signature', signature])
@@ -170,7 +196,10 @@ test('batches: order, names, forms of input, items that fail', async () => {
   writeFileSync(join(server.directory, 'items.ndjson'), `${lines.join('\n')}\n`)
   const ran = await popsigner(['sign', 'batch', 'items.ndjson', '--json'])
   assert.equal(ran.exit, 0, ran.stderr)
-  const answers = ran.stdout.trim().split('\n').map((line) => JSON.parse(line) as { signature: string; key_id: string })
+  const answers = ran.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { signature: string; key_id: string })
   assert.equal(answers.length, 4)
   const listed = await popsigner(['sign', 'batch', '-', '--json'], { stdin: `[${lines.join(',')}]` })
   assert.deepEqual(listed.stdout.match(/"signature":"[^"]*"/g), ran.stdout.match(/"signature":"[^"]*"/g))
@@ -180,7 +209,12 @@ test('batches: order, names, forms of input, items that fail', async () => {
   })
   assert.equal(partly.exit, 8)
   assert.match(partly.stdout, /^key_0+\t✕ key\.not_found\t.*\nkey_\S+\t\S{88}\trec_\S+\n$/)
-  for (const [stdin, why] of [['{"key":"first"}', /no data/], ['{"key":"first","data":"","x":1}', /field \\?"x/], ['nothing', /not JSON/], ['', /nothing to sign/]] as const) {
+  for (const [stdin, why] of [
+    ['{"key":"first"}', /no data/],
+    ['{"key":"first","data":"","x":1}', /field \\?"x/],
+    ['nothing', /not JSON/],
+    ['', /nothing to sign/],
+  ] as const) {
     const refused = await popsigner(['sign', 'batch', '-'], { stdin })
     assert.equal(refused.exit, 2)
     assert.match(refused.stderr, why)
@@ -192,8 +226,15 @@ test('what interrupts is asked for, what cannot be undone needs the name', async
   assert.equal((await fails(2, ...suspend)).code, 'cli.consent_needed')
   const no = await popsigner(suspend, { stdin: '\n', terminals: ['in', 'err'] })
   assert.equal(no.exit, 1)
-  assert.match(no.stderr, /^organization +org_.*\nnamespace +production\nserver +http:.*\nSuspend production\/worker-1\.\nIt signs nothing .*\nGo on\? \[y\/N\]/)
-  assert.equal((await popsigner(suspend, { stdin: 'y\n', terminals: ['in', 'err'], environment: { POPSIGNER_NO_PROMPT: '1' } })).exit, 2)
+  assert.match(
+    no.stderr,
+    /^organization +org_.*\nnamespace +production\nserver +http:.*\nSuspend production\/worker-1\.\nIt signs nothing .*\nGo on\? \[y\/N\]/,
+  )
+  assert.equal(
+    (await popsigner(suspend, { stdin: 'y\n', terminals: ['in', 'err'], environment: { POPSIGNER_NO_PROMPT: '1' } }))
+      .exit,
+    2,
+  )
   const yes = await popsigner(suspend, { stdin: 'y\n', terminals: ['in', 'err'] })
   assert.equal(yes.exit, 0, yes.stderr)
   const undo = /Undo it: popsigner (.*)/.exec(yes.stderr)?.[1]?.split(' ') ?? []
@@ -205,33 +246,72 @@ test('what interrupts is asked for, what cannot be undone needs the name', async
   assert.equal((await fails(2, ...destroy, '--confirm', 'worker-2')).code, 'cli.consent_needed')
   assert.equal((await popsigner(destroy, { stdin: 'yes\n', terminals: ['in', 'err'] })).exit, 1)
   assert.equal((await popsigner(destroy, { stdin: 'worker-1\n', terminals: ['in', 'err'] })).exit, 0)
-  const narrowed = await answer<{ uses: string[] }>('keys', 'update', 'worker-2', '--use', 'raw', '--confirm', 'worker-2')
+  const narrowed = await answer<{ uses: string[] }>(
+    'keys',
+    'update',
+    'worker-2',
+    '--use',
+    'raw',
+    '--confirm',
+    'worker-2',
+  )
   assert.deepEqual(narrowed.uses, ['raw'])
-  assert.equal((await fails(3, 'sign', 'worker-2', '--data', 'aa'.repeat(32), '--encoding', 'hex', '--prehashed')).code, 'key.use_not_allowed')
+  assert.equal(
+    (await fails(3, 'sign', 'worker-2', '--data', 'aa'.repeat(32), '--encoding', 'hex', '--prehashed')).code,
+    'key.use_not_allowed',
+  )
 })
 
 test('metadata is merged, and a change of nothing is refused', async () => {
   await answer('keys', 'update', 'worker-3', '--metadata', 'a=1', '--metadata', 'b=2')
-  const changed = await answer<{ metadata: object; rotate_every_days: number }>('keys', 'update', 'worker-3', '--metadata', 'a=', '--metadata', 'c=3', '--rotate-every-days', '30')
+  const changed = await answer<{ metadata: object; rotate_every_days: number }>(
+    'keys',
+    'update',
+    'worker-3',
+    '--metadata',
+    'a=',
+    '--metadata',
+    'c=3',
+    '--rotate-every-days',
+    '30',
+  )
   assert.deepEqual(changed.metadata, { b: '2', c: '3' })
   assert.equal(changed.rotate_every_days, 30)
-  assert.equal((await answer<{ rotate_every_days: null }>('keys', 'update', 'worker-3', '--rotate-every-days', '0')).rotate_every_days, null)
+  assert.equal(
+    (await answer<{ rotate_every_days: null }>('keys', 'update', 'worker-3', '--rotate-every-days', '0'))
+      .rotate_every_days,
+    null,
+  )
   assert.equal((await fails(2, 'keys', 'update', 'worker-3')).code, 'cli.usage')
 })
 
 test('rotate, delete and bring back', async () => {
   assert.equal((await fails(2, 'keys', 'rotate', 'worker-3')).code, 'cli.consent_needed')
-  const rotated = await answer<{ version: number; previous: { state: string } }>('keys', 'rotate', 'worker-3', '--keep-active')
+  const rotated = await answer<{ version: number; previous: { state: string } }>(
+    'keys',
+    'rotate',
+    'worker-3',
+    '--keep-active',
+  )
   assert.equal(rotated.version, 2)
   assert.equal(rotated.previous.state, 'active')
-  assert.equal((await answer<{ key_version: number }>('sign', 'worker-3', '--data', 'x', '--key-version', '1')).key_version, 1)
-  assert.equal((await answer<{ previous: { state: string } }>('keys', 'rotate', 'worker-3', '--yes')).previous.state, 'deactivated')
+  assert.equal(
+    (await answer<{ key_version: number }>('sign', 'worker-3', '--data', 'x', '--key-version', '1')).key_version,
+    1,
+  )
+  assert.equal(
+    (await answer<{ previous: { state: string } }>('keys', 'rotate', 'worker-3', '--yes')).previous.state,
+    'deactivated',
+  )
   const deleted = await popsigner(['keys', 'delete', 'worker-3', '--yes'])
   assert.equal(deleted.exit, 0, deleted.stderr)
   assert.match(deleted.stdout, /^state +deactivated$/m)
   const undo = /popsigner (keys cancel-deletion .*)/.exec(deleted.stderr)?.[1]?.split(' ') ?? []
   assert.equal((await answer<{ state: string }>(...undo)).state, 'active')
-  assert.equal((await fails(2, 'keys', 'delete', 'worker-3', '--waiting-days', '0', '--yes')).code, 'cli.consent_needed')
+  assert.equal(
+    (await fails(2, 'keys', 'delete', 'worker-3', '--waiting-days', '0', '--yes')).code,
+    'cli.consent_needed',
+  )
 })
 
 test('import and export move the same key, and only where it may', async () => {
@@ -246,15 +326,32 @@ test('import and export move the same key, and only where it may', async () => {
   assert.equal(statSync(join(server.directory, 'key.hex')).mode & 0o777, 0o600)
   assert.doesNotMatch(exported.stdout + exported.stderr, new RegExp(hex))
   const recipient = `04${'00'.repeat(64)}`
-  assert.equal((await fails(2, 'keys', 'export', 'mine', '--recipient', recipient, '--confirm', 'mine')).code, 'export.recipient_invalid')
-  assert.equal((await fails(3, 'keys', 'export', 'first', '--to-file', 'no.hex', '--confirm', 'first')).code, 'key.not_exportable')
+  assert.equal(
+    (await fails(2, 'keys', 'export', 'mine', '--recipient', recipient, '--confirm', 'mine')).code,
+    'export.recipient_invalid',
+  )
+  assert.equal(
+    (await fails(3, 'keys', 'export', 'first', '--to-file', 'no.hex', '--confirm', 'first')).code,
+    'key.not_exportable',
+  )
   const short = await popsigner(['keys', 'import', 'short'], { stdin: '1234' })
   assert.equal(short.exit, 2)
   assert.doesNotMatch(short.stderr, /1234/)
 })
 
 test('API keys: create, list, rotate, revoke', async () => {
-  const created = await popsigner(['api-keys', 'create', 'ci', '--scope', 'api:keys:read,api:keys:sign', '--namespace', 'production', '--to-file', 'ci.txt', '--json'])
+  const created = await popsigner([
+    'api-keys',
+    'create',
+    'ci',
+    '--scope',
+    'api:keys:read,api:keys:sign',
+    '--namespace',
+    'production',
+    '--to-file',
+    'ci.txt',
+    '--json',
+  ])
   assert.equal(created.exit, 0, created.stderr)
   assert.equal((JSON.parse(created.stdout) as { token: null }).token, null)
   const file = join(server.directory, 'ci.txt')
@@ -267,7 +364,10 @@ test('API keys: create, list, rotate, revoke', async () => {
   assert.match(denied.stderr, /request: req_/)
   assert.match(denied.stderr, /docs: .*\/docs\/errors#scope\.missing/)
   assert.ok((await answer<{ name: string }[]>('api-keys', 'list')).some(({ name }) => name === 'ci'))
-  assert.equal((await popsigner(['api-keys', 'rotate', 'ci', '--grace-seconds', '0', '--yes', '--to-file', 'ci2.txt'])).exit, 0)
+  assert.equal(
+    (await popsigner(['api-keys', 'rotate', 'ci', '--grace-seconds', '0', '--yes', '--to-file', 'ci2.txt'])).exit,
+    0,
+  )
   assert.equal((await popsigner(['whoami'], ci)).exit, 4)
   assert.equal((await fails(2, 'api-keys', 'revoke', 'ci')).code, 'cli.consent_needed')
   assert.equal((await popsigner(['api-keys', 'revoke', 'ci', '--yes'])).exit, 0)
@@ -279,7 +379,10 @@ test('login saves what works, and nothing else', async () => {
   const none = { POPSIGNER_API_KEY: '', POPSIGNER_CONFIG_DIR: join(server.directory, 'login') }
   const bad = await popsigner(['login'], { stdin: `psk_live_${'0'.repeat(84)}\n`, environment: none })
   assert.equal(bad.exit, 4, bad.stderr)
-  assert.equal((await popsigner(['login', '--namespace', 'production'], { stdin: `${token}\n`, environment: none })).exit, 0)
+  assert.equal(
+    (await popsigner(['login', '--namespace', 'production'], { stdin: `${token}\n`, environment: none })).exit,
+    0,
+  )
   assert.equal(statSync(join(server.directory, 'login', 'profiles.json')).mode & 0o777, 0o600)
   const me = await popsigner(['whoami', '--json'], { environment: { ...none, POPSIGNER_URL: '' } })
   assert.equal(me.exit, 0, me.stderr)
@@ -291,7 +394,10 @@ test('login saves what works, and nothing else', async () => {
 test('the host: status, organizations, rotation of the root, recovery', async () => {
   assert.equal((await popsigner(['status'])).exit, 0)
   assert.equal((await answer('status'))['instance'], 'cli.test')
-  assert.deepEqual((await answer<{ name: string }[]>('orgs', 'list')).map(({ name }) => name), ['main'])
+  assert.deepEqual(
+    (await answer<{ name: string }[]>('orgs', 'list')).map(({ name }) => name),
+    ['main'],
+  )
   await answer('orgs', 'create', 'other', '--plan', 'free', '--namespace', 'one')
   assert.equal((await fails(2, 'orgs', 'create', 'third', '--plan', 'golden')).code, 'request.invalid')
   assert.equal((await fails(2, 'seal', 'rotate')).code, 'cli.consent_needed')
@@ -307,12 +413,26 @@ test('the host: status, organizations, rotation of the root, recovery', async ()
 
 test('the list of records: filters, and times as people say them', async () => {
   const all = await answer<{ event: string }[]>('audit', 'list', '--limit', '1000')
-  const signed = await answer<{ event: string }[]>('audit', 'list', '--event-type', 'key.signed', '--key', 'first', '--since', '10m')
+  const signed = await answer<{ event: string }[]>(
+    'audit',
+    'list',
+    '--event-type',
+    'key.signed',
+    '--key',
+    'first',
+    '--since',
+    '10m',
+  )
   assert.ok(signed.length > 0 && signed.length < all.length)
   assert.ok(signed.every(({ event }) => event === 'key.signed'))
   assert.deepEqual(await answer('audit', 'list', '--since', '2099-01-01T00:00:00Z'), [])
   const streamed = await popsigner(['audit', 'list', '--all', '--json'])
-  assert.ok(streamed.stdout.trim().split('\n').every((line) => JSON.parse(line)))
+  assert.ok(
+    streamed.stdout
+      .trim()
+      .split('\n')
+      .every((line) => JSON.parse(line)),
+  )
   assert.equal((await fails(2, 'audit', 'list', '--since', 'yesterday')).code, 'cli.usage')
   const hash = createHash('sha256').update('hello').digest('hex')
   assert.ok((await answer<unknown[]>('audit', 'list', '--data-hash', hash)).length >= 1)
@@ -324,8 +444,14 @@ test('watching the log shows what comes, and Ctrl-C ends it with 130', async () 
   setTimeout(() => controller.abort(new Error('interrupted')), 2_500)
   const { exit, stdout, stderr } = await watching
   assert.equal(exit, 130, stderr)
-  const records = stdout.trim().split('\n').map((line) => JSON.parse(line) as { leaf_index: number })
-  assert.deepEqual(records.map(({ leaf_index: index }) => index), records.map((_, index) => index))
+  const records = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { leaf_index: number })
+  assert.deepEqual(
+    records.map(({ leaf_index: index }) => index),
+    records.map((_, index) => index),
+  )
   assert.match(stderr, /"code":"cli\.interrupted"/)
 })
 
@@ -334,6 +460,8 @@ test('signer facts, requests made visible, and scopes as the server has them', a
   const traced = await popsigner(['whoami'], { environment: { POPSIGNER_DEBUG: 'api' } })
   assert.match(traced.stderr, /^> GET http:\/\/127\.0\.0\.1:\d+\/v1\/signer → 200 req_\S+ in \d+ ms$/m)
   assert.doesNotMatch(traced.stderr, /psk_live_/)
-  const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as { components: { schemas: { Scope: { enum: string[] } } } }
+  const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
+    components: { schemas: { Scope: { enum: string[] } } }
+  }
   assert.deepEqual(document.components.schemas.Scope.enum, Object.keys(scopes))
 })

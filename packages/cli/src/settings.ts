@@ -42,7 +42,8 @@ export function readSettings(environment: Environment, directory: string, flags:
   const givenUrl = flags.url ?? value('POPSIGNER_URL')
   const implied = named === undefined && key === undefined && givenUrl === undefined
   const local = implied ? localProfile(environment, directory) : null
-  const profiles = (implied && local === null) || named !== undefined ? readProfiles(config) : new Map<string, Profile>()
+  const profiles =
+    (implied && local === null) || named !== undefined ? readProfiles(config) : new Map<string, Profile>()
   const name = named ?? (profiles.has('default') ? 'default' : null)
   const profile = local?.profile ?? (name === null ? null : (profiles.get(name) ?? null))
   if (name !== null && profile === null) throw unknownProfile(name, [...profiles.keys()])
@@ -105,15 +106,26 @@ function isLoopback(host: string): boolean {
 /** An address of a server, without a slash at the end. Throws a usage failure for anything else. */
 export function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw misuse('The address of the server is not accepted', 'It must be http:// or https:// with a host, and hold no credentials or query.', [
-      { command: `export POPSIGNER_URL=${defaultUrl}`, when: 'for a server on this machine' },
-    ])
+  if (
+    url === null ||
+    !/^https?:$/.test(url.protocol) ||
+    url.username !== '' ||
+    url.password !== '' ||
+    url.search !== '' ||
+    url.hash !== ''
+  ) {
+    throw misuse(
+      'The address of the server is not accepted',
+      'It must be http:// or https:// with a host, and hold no credentials or query.',
+      [{ command: `export POPSIGNER_URL=${defaultUrl}`, when: 'for a server on this machine' }],
+    )
   }
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw misuse(`${url.origin} is not spoken to`, 'Plain http would show the API key to everyone on the way; http is for this machine only.', [
-      { command: `export POPSIGNER_URL=https://${url.host}`, when: 'if the server has a certificate' },
-    ])
+    throw misuse(
+      `${url.origin} is not spoken to`,
+      'Plain http would show the API key to everyone on the way; http is for this machine only.',
+      [{ command: `export POPSIGNER_URL=https://${url.host}`, when: 'if the server has a certificate' }],
+    )
   }
   return url.href.replace(/\/+$/, '')
 }

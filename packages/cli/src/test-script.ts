@@ -104,7 +104,8 @@ export async function runScript(text: string, directory: string): Promise<void> 
     else if (what === 'cmp') {
       if (last?.stdout !== readFileSync(join(directory, words[1] ?? ''), 'utf8')) fail('they differ')
     } else if (what === 'stdout' || what === 'stderr') {
-      if (new RegExp(words[0] ?? '', 'm').test(last?.[what] ?? '') === negated) fail(negated ? 'it matches' : 'it does not match')
+      if (new RegExp(words[0] ?? '', 'm').test(last?.[what] ?? '') === negated)
+        fail(negated ? 'it matches' : 'it does not match')
     } else fail('no such verb')
   }
   if (!checkedExit && last?.exit !== 0) throw new Error(`the last command ended with ${last?.exit}\n${last?.stderr}`)

@@ -5,7 +5,8 @@ import type { Output } from './output.ts'
 
 /** What an API key can be allowed to do. A test holds the names against the server's OpenAPI document. */
 export const scopes: Readonly<Record<string, string>> = {
-  'api:keys:read': 'List keys, read them and their history, verify signatures, list namespaces, read the facts of the signer.',
+  'api:keys:read':
+    'List keys, read them and their history, verify signatures, list namespaces, read the facts of the signer.',
   'api:keys:write': 'Create, import, change, rotate and delete keys.',
   'api:keys:sign': 'Sign with keys.',
   'api:keys:export': 'Export keys that were created exportable.',
@@ -26,7 +27,9 @@ export const topicCommands: readonly CommandRow[] = [
   topic('environment', 'The variables that are read', (output) => {
     const parts = { command: clientVariables, server: serverVariables, other: foreignVariables }
     if (output.json) return output.object(parts)
-    output.line('A setting is taken from the flag, else from the environment, else from the profile, else it has its default.')
+    output.line(
+      'A setting is taken from the flag, else from the environment, else from the profile, else it has its default.',
+    )
     for (const [title, variables] of [
       ['The command:', clientVariables],
       ['init, serve and host commands:', serverVariables],

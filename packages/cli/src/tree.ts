@@ -19,16 +19,36 @@ export const groups: readonly GroupRow[] = [
     summary: 'Creates keys, signs with them, and proves afterwards what was signed',
     examples: ['popsigner keys create first', 'popsigner sign first --data hello --receipt receipt.json'],
   },
-  { path: 'keys', summary: 'Create, change and delete keys', examples: ['popsigner keys create first', 'popsigner keys list'] },
-  { path: 'namespaces', summary: 'Environments inside the organization', examples: ['popsigner namespaces list', 'popsigner namespaces create staging'] },
+  {
+    path: 'keys',
+    summary: 'Create, change and delete keys',
+    examples: ['popsigner keys create first', 'popsigner keys list'],
+  },
+  {
+    path: 'namespaces',
+    summary: 'Environments inside the organization',
+    examples: ['popsigner namespaces list', 'popsigner namespaces create staging'],
+  },
   {
     path: 'api-keys',
     summary: 'The API keys with which programs sign in',
     examples: ['popsigner api-keys list', 'popsigner api-keys create ci-bot --scope api:keys:sign'],
   },
-  { path: 'audit', summary: 'Read the log, and check it', examples: ['popsigner audit list --since 10m', 'popsigner audit verify receipt.json'] },
-  { path: 'orgs', summary: 'Organizations of the instance (host)', examples: ['popsigner orgs list', 'popsigner orgs create acme'] },
-  { path: 'seal', summary: 'The root key (host)', examples: ['popsigner seal rotate', 'popsigner seal rotate --organization-keys'] },
+  {
+    path: 'audit',
+    summary: 'Read the log, and check it',
+    examples: ['popsigner audit list --since 10m', 'popsigner audit verify receipt.json'],
+  },
+  {
+    path: 'orgs',
+    summary: 'Organizations of the instance (host)',
+    examples: ['popsigner orgs list', 'popsigner orgs create acme'],
+  },
+  {
+    path: 'seal',
+    summary: 'The root key (host)',
+    examples: ['popsigner seal rotate', 'popsigner seal rotate --organization-keys'],
+  },
   {
     path: 'recover',
     summary: 'After a database was lost (host)',
@@ -42,11 +62,15 @@ const completionCommand: CommandRow = {
   summary: 'Print the completion script of a shell',
   description: `For ${shells.join(', ')}. It completes commands and options, and asks no server.`,
   arguments: [{ name: '<shell>', description: shells.join(', ') }],
-  examples: ['source <(popsigner completion bash)', 'popsigner completion fish > ~/.config/fish/completions/popsigner.fish'],
+  examples: [
+    'source <(popsigner completion bash)',
+    'popsigner completion fish > ~/.config/fish/completions/popsigner.fish',
+  ],
   speaksTo: 'none',
   run: async ({ output, terminal }, given) => {
     const shell = shells.find((one) => one === given.argument(0))
-    if (shell === undefined) throw misuse('there is no completion for this shell', `It is there for ${shells.join(', ')}.`)
+    if (shell === undefined)
+      throw misuse('there is no completion for this shell', `It is there for ${shells.join(', ')}.`)
     const script = completionScript(shell, rows)
     if (output.json) output.object({ shell, script })
     else terminal.out(script)

@@ -303,7 +303,7 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
   async #signFrame(items: readonly SignItem[]): Promise<SignAnswer> {
     const id = this.#takeId()
     const frame = writeSignFrame(id, items)
-    if (this.#socket === null) throw new CustodyFault('custody.unavailable', null)
+    if (!this.#mayAsk(ops.sign)) throw new CustodyFault('custody.unavailable', null)
     try {
       return readSignAnswer(await this.#send(id, ops.sign, frame), items.length)
     } catch (error) {
@@ -318,9 +318,14 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
     return id
   }
 
+  /** Hello comes first: until it is answered the signer refuses everything else. */
+  #mayAsk(op: number): boolean {
+    return this.#socket !== null && (this.#capabilities !== null || op === ops.hello)
+  }
+
   #send(id: number, op: number, frame: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      if (this.#socket === null) {
+      if (this.#socket === null || !this.#mayAsk(op)) {
         reject(new CustodyFault('custody.unavailable', null))
         return
       }

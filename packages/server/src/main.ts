@@ -8,7 +8,7 @@ import { createServer } from 'node:http'
 import { createInterface } from 'node:readline'
 import pg from 'pg'
 import { SignerClient } from '@popsigner/custody/client'
-import { createAuthorizer } from './authorize/authorizer.ts'
+import { type AppendedBatch, createAuthorizer } from './authorize/authorizer.ts'
 import { createChanges } from './changes.ts'
 import { readInstance, refuseUnsafeDatabase } from './database/instance.ts'
 import { migrate } from './database/migrate.ts'
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   })
   const organizations = createOrganizations(pool, configuration.instance)
   const credentials = createCredentials(pool, organizations)
-  const appended = (organization: string, size: number): void => keeper?.appended(organization, size)
+  const appended = (organization: string, size: number, batch?: AppendedBatch): void => keeper?.appended(organization, size, batch)
   const authorizer = createAuthorizer({ pool: authorizing, flights: authorizeFlights, onAppended: appended, observe: metrics.batch })
   keeper = createKeeper({ pool, signer, organizations, authorizer, log })
   const changes = createChanges(pool, organizations, appended)

@@ -72,7 +72,16 @@ export const recordQuery = z.strictObject({
   ...page(1000, 100),
 })
 
-export const recordList = z.strictObject({ logs: z.array(record), next_cursor: nextCursor }).meta({ id: 'RecordList' })
+export const recordList = z
+  .strictObject({
+    logs: z.array(
+      record
+        .extend({ leaf_data: base64(8192).optional().describe('With `include=leaf`: the exact bytes of the leaf in base64.') })
+        .meta({ id: 'ListedRecord' }),
+    ),
+    next_cursor: nextCursor,
+  })
+  .meta({ id: 'RecordList' })
 
 const checkpointText = z
   .string()

@@ -79,6 +79,13 @@ export function base64(bytes: number) {
     .regex(base64Pattern, 'must be base64 with padding')
 }
 
+/** Standard base64 with padding, of exactly `bytes` bytes. */
+export function base64Of(bytes: number) {
+  const whole = Math.floor(bytes / 3) * 4
+  const rest = ['', '[A-Za-z0-9+/]{2}==', '[A-Za-z0-9+/]{3}='][bytes % 3]
+  return z.string().regex(new RegExp(`^[A-Za-z0-9+/]{${whole}}${rest}$`), `must be ${bytes} bytes in base64 with padding`)
+}
+
 /** Lower-case hex of exactly `bytes` bytes. */
 export function hex(bytes: number) {
   return z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`), `must be ${bytes} bytes of lower-case hex`)
@@ -92,9 +99,14 @@ export const time = z.iso
   .datetime({ precision: 3, error: 'must be a time such as 2026-11-20T14:02:11.482Z' })
   .meta({ examples: ['2026-11-20T14:02:11.482Z'] })
 
+/** The last time with a year of four digits. */
+const lastMilliseconds = Date.parse('9999-12-31T23:59:59.999Z')
+
 /** A time that a caller gives: RFC 3339 with `Z` or an offset. */
 export const givenTime = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-11-20T14:02:11Z' })
+  // With a negative offset it can lie behind the last year of four digits, and no record or answer has more.
+  .refine((given) => Date.parse(given) <= lastMilliseconds, 'must be a time such as 2026-11-20T14:02:11Z')
   .meta({ examples: ['2026-11-20T14:02:11Z'] })
 
 /** A whole number that fits a JSON number exactly. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   base64,
+  base64Of,
   defaultWaitingDays,
   hex,
   keyId,
@@ -302,8 +303,8 @@ export const keyRotation = z
 const hpkePublicKey = z.string().regex(/^04[0-9a-f]{128}$/, 'must be 65 bytes of lower-case hex that begin with 04')
 
 const sealedFields = {
-  enc: base64(65).describe('HPKE encapsulated key, base64 of 65 bytes.'),
-  ciphertext: base64(48).describe('HPKE ciphertext of the 32-byte private key, base64 of 48 bytes.'),
+  enc: base64Of(65).describe('HPKE encapsulated key, base64 of 65 bytes.'),
+  ciphertext: base64Of(48).describe('HPKE ciphertext of the 32-byte private key, base64 of 48 bytes.'),
 }
 
 /** `POST /v1/keys/import/wrapping-key`. */

@@ -4,8 +4,8 @@ import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
 import { readSecret } from '../input.ts'
 import { configDirectory, profilesFile, readProfiles, writeProfiles } from '../profiles.ts'
-import { checkToken, defaultUrl, parseUrl, readSettings, tokenPrefix } from '../settings.ts'
 import type { Session } from '../session.ts'
+import { checkToken, defaultUrl, parseUrl, readSettings, tokenPrefix } from '../settings.ts'
 
 /** Commands about who is asking, and of whom. */
 export const accountCommands: readonly CommandRow[] = [
@@ -18,7 +18,10 @@ export const accountCommands: readonly CommandRow[] = [
       { flags: '--namespace <name>', description: 'The namespace of commands that take one and are given none.' },
       { flags: '--from-file <path>', description: 'File that holds the API key; - for standard input.' },
     ],
-    examples: ['popsigner login --url https://keys.example.com', 'popsigner login --profile staging --from-file key.txt'],
+    examples: [
+      'popsigner login --url https://keys.example.com',
+      'popsigner login --profile staging --from-file key.txt',
+    ],
     speaksTo: 'api',
     run: login,
   },
@@ -33,7 +36,10 @@ export const accountCommands: readonly CommandRow[] = [
       const name = given.text('profile') ?? (terminal.environment['POPSIGNER_PROFILE'] || 'default')
       const profiles = new Map(readProfiles(config))
       if (!profiles.delete(name)) {
-        throw new Failure(`there is no profile ${JSON.stringify(name)}`, { exit: exitCodes.notFound, code: 'cli.profile_unknown' })
+        throw new Failure(`there is no profile ${JSON.stringify(name)}`, {
+          exit: exitCodes.notFound,
+          code: 'cli.profile_unknown',
+        })
       }
       writeProfiles(config, profiles)
       if (output.json) output.object({ profile: name, removed: true })
@@ -43,7 +49,8 @@ export const accountCommands: readonly CommandRow[] = [
   {
     path: 'whoami',
     summary: 'Show the server, the API key in use, and where they come from',
-    description: 'Asks the server for instance and organization unless --offline is given. Shows the first characters of the API key and no more.',
+    description:
+      'Asks the server for instance and organization unless --offline is given. Shows the first characters of the API key and no more.',
     options: [{ flags: '--offline', description: 'Ask no server.' }],
     examples: ['popsigner whoami', 'popsigner whoami --offline --json'],
     speaksTo: 'api',
@@ -65,7 +72,12 @@ export const accountCommands: readonly CommandRow[] = [
           ['server', `${url.value}  (${url.from})`],
           ['API key', apiKey && `${tokenPrefix(apiKey.value)}…  (${apiKey.from})`],
           ['namespace', namespace && `${namespace.value}  (${namespace.from})`],
-          ...(signer ? ([['instance', signer.instance], ['organization', signer.organization]] as const) : []),
+          ...(signer
+            ? ([
+                ['instance', signer.instance],
+                ['organization', signer.organization],
+              ] as const)
+            : []),
         ])
       }
       return apiKey === null ? exitCodes.notPermitted : exitCodes.done
@@ -74,7 +86,8 @@ export const accountCommands: readonly CommandRow[] = [
   {
     path: 'signer',
     summary: 'Show who the signer is and what it can do',
-    description: 'Its identity key, which is pinned on first use, and what each algorithm does on that machine: the library, whether it is native, which hashes it takes.',
+    description:
+      'Its identity key, which is pinned on first use, and what each algorithm does on that machine: the library, whether it is native, which hashes it takes.',
     examples: ['popsigner signer', 'popsigner signer --json'],
     speaksTo: 'api',
     run: async ({ client, output }) => {
@@ -90,7 +103,13 @@ export const accountCommands: readonly CommandRow[] = [
           ({ name, engine, native, deterministic, hashes, prehashed }) =>
             [
               name,
-              [engine, native ? 'native' : 'slower engine', deterministic ? 'deterministic' : 'random nonce', ...hashes, ...(prehashed ? ['digests'] : [])].join(', '),
+              [
+                engine,
+                native ? 'native' : 'slower engine',
+                deterministic ? 'deterministic' : 'random nonce',
+                ...hashes,
+                ...(prehashed ? ['digests'] : []),
+              ].join(', '),
             ] as const,
         ),
       ])
@@ -101,17 +120,27 @@ export const accountCommands: readonly CommandRow[] = [
 async function login(session: Session, given: Given): Promise<void> {
   const { terminal, output } = session
   const name = given.text('profile') ?? (terminal.environment['POPSIGNER_PROFILE'] || 'default')
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) throw misuse('that is no name of a profile', 'Use letters, digits, dots, dashes and underscores.')
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
+    throw misuse('that is no name of a profile', 'Use letters, digits, dots, dashes and underscores.')
   const config = configDirectory(terminal.environment, terminal.directory)
   const profiles = new Map(readProfiles(config))
-  const url = parseUrl(given.text('url') ?? (terminal.environment['POPSIGNER_URL'] || profiles.get(name)?.url || defaultUrl))
+  const url = parseUrl(
+    given.text('url') ?? (terminal.environment['POPSIGNER_URL'] || profiles.get(name)?.url || defaultUrl),
+  )
   const apiKey = await readSecret(terminal, `API key for ${url} (not shown): `, given.text('from-file'))
   checkToken(apiKey, 'what was given')
   const namespace = given.text('namespace') ?? null
-  const settings = { ...readSettings({ ...terminal.environment, POPSIGNER_API_KEY: apiKey, POPSIGNER_PROFILE: '' }, terminal.directory, { url }), apiKey: { value: apiKey, from: 'what was just given' } }
+  const settings = {
+    ...readSettings({ ...terminal.environment, POPSIGNER_API_KEY: apiKey, POPSIGNER_PROFILE: '' }, terminal.directory, {
+      url,
+    }),
+    apiKey: { value: apiKey, from: 'what was just given' },
+  }
   const signer = await connect(terminal, settings).signer({ signal: session.signal })
   profiles.set(name, { url, apiKey, namespace })
   writeProfiles(config, profiles)
   if (output.json) output.object({ profile: name, url, organization: signer.organization, instance: signer.instance })
-  output.note(`✓ saved as profile ${name} in ${profilesFile(config)}: ${signer.organization} @ ${signer.instance}, ${url}`)
+  output.note(
+    `✓ saved as profile ${name} in ${profilesFile(config)}: ${signer.organization} @ ${signer.instance}, ${url}`,
+  )
 }

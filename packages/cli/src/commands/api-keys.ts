@@ -5,7 +5,7 @@ import { misuse } from '../failure.ts'
 import { collect, findApiKey } from '../find.ts'
 import { writePrivate } from '../profiles.ts'
 import { checkMayReveal, type Session } from '../session.ts'
-import { whereOf } from './keys.ts'
+import { whereOf } from './show-key.ts'
 
 /** An API key with its token, as API and host answer it. */
 export type IssuedApiKey = ApiKey & { readonly token: string | null }
@@ -24,9 +24,20 @@ export const apiKeyCommands: readonly CommandRow[] = [
       'The token is shown this once. Scopes, namespaces and expiry must lie within those of the API key that asks. With --org the host makes one for an organization, over the admin socket of the server in POPSIGNER_DATA_DIR; scopes are then all of them unless named.',
     arguments: [{ name: '<name>', description: 'What it is for.' }],
     options: [
-      { flags: '--scope <scope>', description: 'What it may do; several times or with commas. popsigner help scopes lists them.', many: 'commas' },
-      { flags: '--namespace <name>', description: 'Bind it to this namespace; several times or with commas. Default: all.', many: 'commas' },
-      { flags: '--expires-at <time>', description: 'When it stops working, such as 2027-02-18T00:00:00Z. Default: never.' },
+      {
+        flags: '--scope <scope>',
+        description: 'What it may do; several times or with commas. popsigner help scopes lists them.',
+        many: 'commas',
+      },
+      {
+        flags: '--namespace <name>',
+        description: 'Bind it to this namespace; several times or with commas. Default: all.',
+        many: 'commas',
+      },
+      {
+        flags: '--expires-at <time>',
+        description: 'When it stops working, such as 2027-02-18T00:00:00Z. Default: never.',
+      },
       { flags: '--org <organization>', description: 'Host only: the organization, by name or id.' },
       ...tokenOptions,
     ],
@@ -63,14 +74,22 @@ export const apiKeyCommands: readonly CommandRow[] = [
   {
     path: 'api-keys rotate',
     summary: 'Give an API key a new token',
-    description: 'The new token is shown this once. The old one works until the grace time ends: a day unless given; 0 after a leak.',
+    description:
+      'The new token is shown this once. The old one works until the grace time ends: a day unless given; 0 after a leak.',
     arguments: [{ name: '<api-key>', description: 'Its id, or a name that only one has.' }],
     options: [
-      { flags: '--grace-seconds <seconds>', description: 'How long the old token still works, at most 7 days.', whole: [0, 604_800] },
+      {
+        flags: '--grace-seconds <seconds>',
+        description: 'How long the old token still works, at most 7 days.',
+        whole: [0, 604_800],
+      },
       { flags: '--expires-at <time>', description: 'A new expiry.' },
       ...tokenOptions,
     ],
-    examples: ['popsigner api-keys rotate ci-bot --to-file key.txt', 'popsigner api-keys rotate ci-bot --grace-seconds 0 --yes'],
+    examples: [
+      'popsigner api-keys rotate ci-bot --to-file key.txt',
+      'popsigner api-keys rotate ci-bot --grace-seconds 0 --yes',
+    ],
     speaksTo: 'api',
     asks: 'yes',
     run: async (session, given) => {
@@ -125,7 +144,11 @@ async function createApiKey(session: Session, given: Given): Promise<void> {
   const organization = given.text('org')
   if (organization !== undefined) {
     const body = { organization, name, scopes: scopes ?? null, namespaces: namespaces ?? null, expires_at: expiresAt }
-    showIssued(session, given, (await (await session.admin()).call('POST', 'api-keys', body)) as unknown as IssuedApiKey)
+    showIssued(
+      session,
+      given,
+      (await (await session.admin()).call('POST', 'api-keys', body)) as unknown as IssuedApiKey,
+    )
     return
   }
   if (scopes === undefined) {
@@ -148,10 +171,19 @@ function showIssued(session: Session, given: Given, issued: IssuedApiKey): void 
   const { output, terminal } = session
   const file = given.text('to-file')
   if (file !== undefined && issued.token !== null) writePrivate(resolve(terminal.directory, file), `${issued.token}\n`)
-  if (output.json) return output.object(file === undefined ? issued : { ...issued, token: null })
+  if (output.json) {
+    output.object(file === undefined ? issued : { ...issued, token: null })
+    return
+  }
   if (file === undefined) output.line(issued.token ?? '')
   const where = issued.namespaces === null ? 'all namespaces' : issued.namespaces.join(', ')
-  output.note(`✓ ${issued.name} (${issued.id}): ${issued.scopes.length} scopes, ${where}, expires ${issued.expires_at ?? 'never'}`)
-  if (issued.grace_until !== null) output.note(`  the token before it works until ${issued.grace_until}`)
-  output.note(file === undefined ? '! This token is shown this once. Keep it where only you can read it.' : `  the token is in ${file} (mode 0600)`)
+  output.note(
+    `✓ ${issued.name} (${issued.id}): ${issued.scopes.join(' ')}; ${where}, expires ${issued.expires_at ?? 'never'}`,
+  )
+  if (issued.grace_until) output.note(`  the token before it works until ${issued.grace_until}`)
+  output.note(
+    file === undefined
+      ? '! This token is shown this once. Keep it where only you can read it.'
+      : `  the token is in ${file} (mode 0600)`,
+  )
 }

@@ -1,48 +1,39 @@
-import { resolve } from 'node:path'
 import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Evidence, type LogRecord, type ReceiptCheckName, type VerifiedReceipt, verifyReceipt } from '@popsigner/sdk'
+import type { LogRecord } from '@popsigner/sdk'
 import type { CommandRow, Given } from '../command.ts'
-import { trustStore } from '../connect.ts'
-import { exitCodes } from '../exit-codes.ts'
-import { Failure, misuse } from '../failure.ts'
+import { misuse } from '../failure.ts'
 import { findKeyId } from '../find.ts'
-import { readInput } from '../input.ts'
-import { configDirectory } from '../profiles.ts'
 import type { Session } from '../session.ts'
 import { printable } from '../terminal.ts'
-import { dataOptions, readData, readSignature } from './sign.ts'
+import { dataOptions } from './data.ts'
+import { fetchReceipt, verifyFile } from './receipt.ts'
 import { verifyLog } from './verify-log.ts'
-
-/** What each check of a receipt establishes, in words. */
-const checkWords: Readonly<Record<ReceiptCheckName, string>> = {
-  receipt: 'the receipt is well formed',
-  leaf: 'the leaf is the canonical form of a known event',
-  log: 'the leaf belongs to the log of the pinned key',
-  checkpoint: 'the checkpoint is signed by the log’s key',
-  cosignature: 'the instance cosigned the checkpoint, with a time',
-  inclusion: 'the leaf is in the tree of the checkpoint',
-  openings: 'names and addresses are the ones the leaf commits to',
-  record: 'it is the record that was asked for',
-  event: 'the record is of a signature',
-  public_key: 'the expected key signed',
-  data: 'the record is of this data',
-  signature: 'the signature is over this data under the key in the record',
-}
 
 /** Commands over the log. */
 export const auditCommands: readonly CommandRow[] = [
   {
     path: 'audit list',
     summary: 'List records',
-    description: 'Newest first. What proves a record is its receipt; the list is for searching. A record is there within a second.',
+    description:
+      'Newest first. What proves a record is its receipt; the list is for searching. A record is there within a second.',
     options: [
       { flags: '--event-type <event>', description: 'Only this event, such as key.signed.' },
       { flags: '--key <key>', description: 'Only records of this key, by id or name.' },
-      { flags: '--actor <actor>', description: 'Only what this actor did: the id of an API key, host, system or signer.' },
+      {
+        flags: '--actor <actor>',
+        description: 'Only what this actor did: the id of an API key, host, system or signer.',
+      },
       { flags: '--data-hash <sha256>', description: 'Only signatures over data with this SHA-256 (hex).' },
-      { flags: '--address <address>', description: 'Only records of the key with this address, or of requests from this network address.' },
-      { flags: '--since <time>', description: 'Only records of this time or later, such as 2026-11-20T14:00:00Z, or 10m, 2h, 3d ago.' },
+      {
+        flags: '--address <address>',
+        description: 'Only records of the key with this address, or of requests from this network address.',
+      },
+      {
+        flags: '--since <time>',
+        description: 'Only records of this time or later, such as 2026-11-20T14:00:00Z, or 10m, 2h, 3d ago.',
+      },
       { flags: '--until <time>', description: 'Only records before this time.' },
       { flags: '--limit <number>', description: 'How many; 50 unless given.', whole: [1, 1000] },
       { flags: '--all', description: 'All that fit, page after page; with --json a line each.' },
@@ -56,7 +47,10 @@ export const auditCommands: readonly CommandRow[] = [
     summary: 'Show a record',
     description: 'One record with its event’s own fields.',
     arguments: [{ name: '<record>', description: 'Its id, rec_….' }],
-    examples: ['popsigner audit get rec_01h455vb4pex5vsknk084sn02q', 'popsigner audit get rec_01h455vb4pex5vsknk084sn02q --json'],
+    examples: [
+      'popsigner audit get rec_01h455vb4pex5vsknk084sn02q',
+      'popsigner audit get rec_01h455vb4pex5vsknk084sn02q --json',
+    ],
     speaksTo: 'api',
     run: async ({ client, output }, given) => {
       const record = await client().audit.record(given.argument(0))
@@ -71,7 +65,9 @@ export const auditCommands: readonly CommandRow[] = [
         ['user agent', record.user_agent],
         ['request', record.request_id],
         ['leaf index', record.leaf_index],
-        ...Object.entries(record.metadata).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const),
+        ...Object.entries(record.metadata).map(
+          ([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const,
+        ),
       ])
     },
   },
@@ -85,14 +81,18 @@ export const auditCommands: readonly CommandRow[] = [
       { flags: '--text', description: 'As c2sp.org/tlog-proof@v1 text instead of JSON.' },
       { flags: '--to-file <path>', description: 'Write it to this file instead.' },
     ],
-    examples: ['popsigner audit receipt rec_01h455vb4pex5vsknk084sn02q > receipt.json', 'popsigner audit receipt rec_01h455vb4pex5vsknk084sn02q --text'],
+    examples: [
+      'popsigner audit receipt rec_01h455vb4pex5vsknk084sn02q > receipt.json',
+      'popsigner audit receipt rec_01h455vb4pex5vsknk084sn02q --text',
+    ],
     speaksTo: 'api',
     run: async (session, given) => {
       const id = given.argument(0)
       const { receipt } = await fetchReceipt(session, id)
       const text = given.flag('text') ? await session.client().audit.receiptText(id) : null
       const file = given.text('to-file')
-      if (file !== undefined) writeFileSync(resolve(session.terminal.directory, file), text ?? `${JSON.stringify(receipt, null, 2)}\n`)
+      if (file !== undefined)
+        writeFileSync(resolve(session.terminal.directory, file), text ?? `${JSON.stringify(receipt, null, 2)}\n`)
       else if (text === null) session.output.object(receipt)
       else if (session.output.json) session.output.object({ receipt: text })
       else session.terminal.out(text)
@@ -109,7 +109,10 @@ export const auditCommands: readonly CommandRow[] = [
       { flags: '--signature <base64>', description: 'The signature: base64, or @file, or - for standard input.' },
       ...dataOptions.slice(0, 2),
       { flags: '--public-key <hex>', description: 'The public key that must have signed, lower-case hex.' },
-      { flags: '--log-key <key>', description: 'The log’s verifier key, from elsewhere than the server; text or @file.' },
+      {
+        flags: '--log-key <key>',
+        description: 'The log’s verifier key, from elsewhere than the server; text or @file.',
+      },
       { flags: '--identity-key <key>', description: 'The instance’s verifier key, from elsewhere; text or @file.' },
     ],
     examples: [
@@ -118,7 +121,8 @@ export const auditCommands: readonly CommandRow[] = [
       'popsigner audit verify',
     ],
     speaksTo: 'api',
-    run: (session, given) => (given.optionalArgument(0) === undefined ? verifyLog(session) : verifyFile(session, given)),
+    run: (session, given) =>
+      given.optionalArgument(0) === undefined ? verifyLog(session) : verifyFile(session, given),
   },
   {
     path: 'audit log-key',
@@ -132,7 +136,10 @@ export const auditCommands: readonly CommandRow[] = [
       await client().audit.verifiedCheckpoint()
       const key = await client().audit.logKey()
       if (output.json) return output.object(key)
-      output.fields([['log key', key.verifier_key], ['instance key', key.instance.verifier_key]])
+      output.fields([
+        ['log key', key.verifier_key],
+        ['instance key', key.instance.verifier_key],
+      ])
     },
   },
   {
@@ -146,19 +153,6 @@ export const auditCommands: readonly CommandRow[] = [
     run: watch,
   },
 ]
-
-/** Fetches a receipt and verifies it against the pinned keys. Says so when a log's key is pinned by it for the first time. */
-export async function fetchReceipt(session: Session, record: string, evidence: Evidence = {}): Promise<VerifiedReceipt> {
-  const store = trustStore(session.settings().config)
-  const before = await store.all()
-  const verified = await session.client().audit.verifiedReceipt(record, evidence, { signal: session.signal })
-  for (const [name, key] of Object.entries(await store.all())) {
-    if (name.startsWith('log_key:') && before[name] === undefined) {
-      session.output.note(`! met this log for the first time and pinned its key: ${key}`)
-    }
-  }
-  return verified
-}
 
 async function listRecords(session: Session, given: Given): Promise<void> {
   const { output, signal } = session
@@ -193,7 +187,10 @@ export function readTime(text: string, now: number = Date.now()): string {
   const seconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
   if (ago) return new Date(now - Number(ago[1]) * (seconds[ago[2] ?? ''] ?? 0) * 1000).toISOString()
   if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text))) return text
-  throw misuse(`${JSON.stringify(text)} is no time`, 'Write it as 2026-11-20T14:00:00Z, or as 10m, 2h or 3d for so long ago.')
+  throw misuse(
+    `${JSON.stringify(text)} is no time`,
+    'Write it as 2026-11-20T14:00:00Z, or as 10m, 2h or 3d for so long ago.',
+  )
 }
 
 function recordRow(record: LogRecord): (string | number | null)[] {
@@ -202,98 +199,12 @@ function recordRow(record: LogRecord): (string | number | null)[] {
 
 function showRecord({ output }: Session, record: LogRecord): void {
   if (output.json) output.element(record)
-  else output.line(recordRow(record).map((cell) => (cell === null ? '–' : printable(String(cell)))).join('\t'))
-}
-
-async function verifyFile(session: Session, given: Given): Promise<number> {
-  const { output, terminal } = session
-  const text = (await readInput(terminal, given.argument(0))).toString('utf8')
-  const receipt = parseReceipt(text)
-  const data = given.text('data') === undefined ? undefined : (await readData(session, given)).data
-  const signature = await readSignature(session, given)
-  const publicKey = given.text('public-key')
-  const log = originOf(receipt)
-  const keys = await pinnedKeys(session, given, log)
-  let result: ReturnType<typeof verifyReceipt>
-  try {
-    result = verifyReceipt(receipt, {
-      ...keys,
-      ...(data !== undefined && { data }),
-      ...(signature !== undefined && { signature }),
-      ...(publicKey !== undefined && { publicKey }),
-    })
-  } catch (error) {
-    if (error instanceof RangeError) throw misuse('a key is not accepted', `${error.message}.`)
-    throw error
-  }
-  if (output.json) {
-    const { ok, checks, leaf } = result
-    output.object({ ok, log, checks, ...(leaf && { leaf }), ...(result.cosignedAt && { cosigned_at: new Date(result.cosignedAt * 1000).toISOString() }) })
-    return result.ok ? exitCodes.done : exitCodes.notValid
-  }
-  for (const { name, ok, reason } of result.checks) output.line(ok ? `✓ ${checkWords[name]}` : `✕ ${name}: ${printable(reason ?? '')}`)
-  if (!result.ok) {
-    output.line('The receipt does not hold.')
-    return exitCodes.notValid
-  }
-  const { leaf, checkpoint, cosignedAt } = result
-  output.line('')
-  output.fields([
-    ['log', log],
-    ['record', leaf?.id],
-    ['event', leaf?.event],
-    ['time', leaf?.time],
-    ...(leaf?.event === 'key.signed' ? ([['public key', leaf.public_key], ['digest', leaf.digest]] as const) : []),
-    ['checkpoint', `${checkpoint?.size} records${cosignedAt ? `, cosigned ${new Date(cosignedAt * 1000).toISOString()}` : ''}`],
-  ])
-  if (data === undefined || signature === undefined) {
-    output.note('Not compared with a signature: add --data and --signature for that.')
-  }
-  return exitCodes.done
-}
-
-function parseReceipt(text: string): unknown {
-  if (text.startsWith('c2sp.org/tlog-proof@')) return text
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw misuse('the file holds no receipt', 'It is neither JSON nor c2sp.org/tlog-proof@v1 text.')
-  }
-}
-
-/** The name of the log that a receipt claims to be of: only to look up which key is pinned for it. */
-function originOf(receipt: unknown): string {
-  const note =
-    typeof receipt === 'string'
-      ? (receipt.split('\n\n')[1] ?? '')
-      : String((receipt as { checkpoint?: unknown } | null)?.checkpoint ?? '')
-  return note.split('\n', 1)[0] ?? ''
-}
-
-/** The keys to verify with: as given, else as pinned. Throws `Failure` where there are none. */
-async function pinnedKeys(session: Session, given: Given, log: string): Promise<{ logKey: string; identity?: string }> {
-  const read = async (name: string): Promise<string | undefined> => {
-    const value = given.text(name)
-    if (value === undefined) return undefined
-    return (value.startsWith('@') ? (await readInput(session.terminal, value.slice(1))).toString('utf8') : value).trim()
-  }
-  const { terminal } = session
-  const givenLogKey = await read('log-key')
-  const givenIdentity = await read('identity-key')
-  const store = trustStore(configDirectory(terminal.environment, terminal.directory))
-  const logKey = givenLogKey ?? (await store.get(`log_key:${log}`)) ?? undefined
-  // A key of one's own for the log comes without the pinned identity: the two need not be of one instance.
-  const identity = givenIdentity ?? (givenLogKey === undefined ? await store.get(`identity:${log.split('/', 1)[0]}`) : null) ?? undefined
-  if (logKey !== undefined) return { logKey, ...(identity !== undefined && { identity }) }
-  throw new Failure('the key of this log is not pinned', {
-    exit: exitCodes.failed,
-    code: 'cli.log_key_unknown',
-    why: `The receipt names the log ${printable(log.slice(0, 300)) || '(none)'}, and by a key that came with it a receipt proves nothing.`,
-    next: [
-      { command: '… --log-key <verifier key>', when: 'if you have it from elsewhere' },
-      { command: 'popsigner audit log-key', when: 'to trust the server with it this once' },
-    ],
-  })
+  else
+    output.line(
+      recordRow(record)
+        .map((cell) => (cell === null ? '–' : printable(String(cell))))
+        .join('\t'),
+    )
 }
 
 async function watch(session: Session, given: Given): Promise<never> {
@@ -315,11 +226,23 @@ async function watch(session: Session, given: Given): Promise<never> {
 
 /** Shows the records from this index on, oldest first, and answers the index after the last one. */
 async function showSince(session: Session, from: number): Promise<number> {
+  const { audit } = session.client()
+  const { signal } = session
+  let next = from
+  const show = (record: LogRecord): void => {
+    showRecord(session, record)
+    next = record.leaf_index + 1
+  }
+  if (from === 0) {
+    for await (const record of audit.all({ limit: 1000, order: 'asc' }, { signal })) show(record)
+    return next
+  }
+  // From the newest one backwards: what is already shown may be long.
   const fresh: LogRecord[] = []
-  for await (const record of session.client().audit.all({ limit: 1000 }, { signal: session.signal })) {
+  for await (const record of audit.all({ limit: 1000 }, { signal })) {
     if (record.leaf_index < from) break
     fresh.push(record)
   }
-  for (const record of fresh.reverse()) showRecord(session, record)
-  return (fresh.at(-1)?.leaf_index ?? from - 1) + 1
+  for (const record of fresh.reverse()) show(record)
+  return next
 }

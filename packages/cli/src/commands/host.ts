@@ -1,10 +1,11 @@
+import { readHostKey } from '../admin.ts'
 import type { CommandRow, Given } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure } from '../failure.ts'
-import { readHostKey } from '../admin.ts'
 import type { Session } from '../session.ts'
 
-const hostOnly = 'For whoever runs the instance: speaks to the running server over its admin socket, which it finds through POPSIGNER_DATA_DIR (default .popsigner here).'
+const hostOnly =
+  'For whoever runs the instance: speaks to the running server over its admin socket, which it finds through POPSIGNER_DATA_DIR (default .popsigner here).'
 
 interface Organization {
   readonly id: string
@@ -22,7 +23,11 @@ export const hostCommands: readonly CommandRow[] = [
     arguments: [{ name: '<name>', description: 'Its name.' }],
     options: [
       { flags: '--plan <plan>', description: 'Default: self_hosted.' },
-      { flags: '--namespace <name>', description: 'Create these namespaces as well; several times or with commas.', many: 'commas' },
+      {
+        flags: '--namespace <name>',
+        description: 'Create these namespaces as well; several times or with commas.',
+        many: 'commas',
+      },
     ],
     examples: ['popsigner orgs create acme', 'popsigner orgs create acme --namespace production,staging'],
     speaksTo: 'host',
@@ -30,9 +35,15 @@ export const hostCommands: readonly CommandRow[] = [
       const plan = given.text('plan')
       const namespaces = given.list('namespace')
       const body = { name: given.argument(0), ...(plan !== undefined && { plan }), ...(namespaces && { namespaces }) }
-      const organization = (await (await session.admin()).call('POST', 'organizations', body)) as unknown as Organization
+      const organization = (await (
+        await session.admin()
+      ).call('POST', 'organizations', body)) as unknown as Organization
       if (session.output.json) return session.output.object(organization)
-      session.output.fields([['id', organization.id], ['name', organization.name], ['plan', organization.plan]])
+      session.output.fields([
+        ['id', organization.id],
+        ['name', organization.name],
+        ['plan', organization.plan],
+      ])
       session.output.note(`An API key for it: popsigner api-keys create first --org ${organization.name}`)
     },
   },
@@ -43,9 +54,14 @@ export const hostCommands: readonly CommandRow[] = [
     examples: ['popsigner orgs list', 'popsigner orgs list --json'],
     speaksTo: 'host',
     run: async (session) => {
-      const { organizations } = (await (await session.admin()).call('GET', 'organizations')) as { organizations?: Organization[] }
+      const { organizations } = (await (await session.admin()).call('GET', 'organizations')) as {
+        organizations?: Organization[]
+      }
       if (session.output.json) return session.output.object(organizations ?? [])
-      session.output.table(['ID', 'NAME', 'PLAN', 'CREATED AT (UTC)'], (organizations ?? []).map(({ id, name, plan, created_at }) => [id, name, plan, created_at]))
+      session.output.table(
+        ['ID', 'NAME', 'PLAN', 'CREATED AT (UTC)'],
+        (organizations ?? []).map(({ id, name, plan, created_at }) => [id, name, plan, created_at]),
+      )
     },
   },
   {
@@ -58,14 +74,21 @@ export const hostCommands: readonly CommandRow[] = [
       const status = await (await session.admin()).call('GET', 'status')
       if (session.output.json) session.output.object(status)
       else session.output.fields(flatten(status))
-      return status['status'] === undefined || status['status'] === 'ready' || status['ready'] === true ? exitCodes.done : exitCodes.tryLater
+      return status['status'] === undefined || status['status'] === 'ready' || status['ready'] === true
+        ? exitCodes.done
+        : exitCodes.tryLater
     },
   },
   {
     path: 'seal rotate',
     summary: 'Rotate the root key',
     description: `Makes a new root key and seals everything under it, while serving; then the old one is refused for good. It answers wear, not theft: after a theft rotate the organization keys as well (--organization-keys) and replace the signing keys. Copy the new key file afterwards. ${hostOnly}`,
-    options: [{ flags: '--organization-keys', description: 'New organization keys as well, so that copies of old envelopes cannot be opened.' }],
+    options: [
+      {
+        flags: '--organization-keys',
+        description: 'New organization keys as well, so that copies of old envelopes cannot be opened.',
+      },
+    ],
     examples: ['popsigner seal rotate', 'popsigner seal rotate --organization-keys --yes'],
     speaksTo: 'host',
     asks: 'yes',
@@ -134,21 +157,42 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
   await session.consent({
     what: `Accept the database of ${name} as it is`,
     consequence: `Its log has ${database.size} records; the signer has ${ledger === null ? 'no memory of it' : `seen ${ledger.size}`}. What was lost stays lost.`,
-    where: [`organization    ${state.organization}`, `log             ${state.log}`, `data directory  ${admin.dataDirectory}`],
+    where: [
+      `organization    ${state.organization}`,
+      `log             ${state.log}`,
+      `data directory  ${admin.dataDirectory}`,
+    ],
     name,
   })
   const { acceptCheckpointMac } = await import('@popsigner/server/host-recovery')
   const hostKey = readHostKey(admin.dataDirectory)
   let mac: string
   try {
-    mac = acceptCheckpointMac(hostKey, { organization: state.organization, size: database.size, root: database.root, nonce: state.nonce })
+    mac = acceptCheckpointMac(hostKey, {
+      organization: state.organization,
+      size: database.size,
+      root: database.root,
+      nonce: state.nonce,
+    })
   } finally {
     hostKey.fill(0)
   }
   const { organization, nonce } = state
-  const answer = await admin.call('POST', 'recover', { organization, size: database.size, root: database.root, nonce, mac })
+  const answer = await admin.call('POST', 'recover', {
+    organization,
+    size: database.size,
+    root: database.root,
+    nonce,
+    mac,
+  })
   if (output.json) output.object(answer)
-  else output.fields([['organization', organization], ['log', state.log], ['size', database.size], ['root', database.root]])
+  else
+    output.fields([
+      ['organization', organization],
+      ['log', state.log],
+      ['size', database.size],
+      ['root', database.root],
+    ])
   output.note(`✓ ${name} signs again. The acceptance is in its log; tell whoever kept a checkpoint.`)
 }
 
@@ -159,8 +203,11 @@ function flatten(value: Record<string, unknown>, prefix = ''): [string, string |
     if (Array.isArray(one)) {
       return one.flatMap((entry, place): [string, string | number | boolean | null][] => {
         const { name: label, ok, detail } = (entry ?? {}) as Record<string, unknown>
-        if (typeof label === 'string' && typeof ok === 'boolean') return [[`${path}.${label}`, `${ok ? '✓' : '✕'} ${String(detail ?? '')}`]]
-        return typeof entry === 'object' && entry !== null ? flatten(entry as Record<string, unknown>, `${path}.${place}`) : [[`${path}.${place}`, String(entry)]]
+        if (typeof label === 'string' && typeof ok === 'boolean')
+          return [[`${path}.${label}`, `${ok ? '✓' : '✕'} ${String(detail ?? '')}`]]
+        return typeof entry === 'object' && entry !== null
+          ? flatten(entry as Record<string, unknown>, `${path}.${place}`)
+          : [[`${path}.${place}`, String(entry)]]
       })
     }
     if (typeof one === 'object' && one !== null) return flatten(one as Record<string, unknown>, path)

@@ -1,29 +1,14 @@
 import type { Key } from '@popsigner/sdk'
-import type { CommandRow, Given, OptionRow } from '../command.ts'
+import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
-import { chooseNamespace, collect, findKey, findKeyId } from '../find.ts'
+import { collect, findKey, findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
+import { algorithms, readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
+import { showKey, showKeys, whereOf } from './show-key.ts'
 
 const keyArgument = { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }
 
-export const algorithms = ['secp256k1', 'ed25519', 'p256']
-const uses = ['transaction', 'message', 'raw', 'digest']
 const states = ['pre_active', 'active', 'suspended', 'deactivated', 'compromised', 'destroyed']
-
-/** What may be said about a key when it is made, however it is made. */
-export const termOptions: readonly OptionRow[] = [
-  { flags: '--namespace <name>', description: 'Default: POPSIGNER_NAMESPACE, the profile’s, or the only one there is.' },
-  { flags: '--algorithm <name>', description: 'secp256k1 (the default), ed25519 or p256. It never changes.', choices: algorithms },
-  {
-    flags: '--exportable',
-    description:
-      'The key can be exported, to anyone with api:keys:export. Its cost: whoever gets such an API key, or the server itself, can take the key away and sign with it where no record is made. It cannot be changed later.',
-  },
-  { flags: '--export-to <sha256>', description: 'Exportable to one recipient only: SHA-256 (hex) of its public key.' },
-  { flags: '--use <use>', description: 'What the key may be asked for; several times or with commas. Default: everything.', many: 'commas', choices: uses },
-  { flags: '--metadata <name=value>', description: 'A text of your own; several times.', many: 'whole' },
-  { flags: '--rotate-every-days <days>', description: 'Rotate the key by itself after so many days.', whole: [1, 3650] },
-]
 
 /** Commands over keys, but for import and export. */
 export const keyCommands: readonly CommandRow[] = [
@@ -33,7 +18,10 @@ export const keyCommands: readonly CommandRow[] = [
     description:
       'The private key is made inside the signer and never leaves it unless --exportable is given. With --count the name is a prefix: <name>-1, <name>-2 and so on, all or none.',
     arguments: [{ name: '<name>', description: 'Name of the key, unique in its namespace; the prefix with --count.' }],
-    options: [...termOptions, { flags: '--count <number>', description: 'Create so many, numbered from 1.', whole: [1, 100] }],
+    options: [
+      ...termOptions,
+      { flags: '--count <number>', description: 'Create so many, numbered from 1.', whole: [1, 100] },
+    ],
     examples: ['popsigner keys create first', 'popsigner keys create worker --count 4 --namespace production'],
     speaksTo: 'api',
     run: async (session, given) => {
@@ -43,7 +31,9 @@ export const keyCommands: readonly CommandRow[] = [
       const terms = await readTerms(session, given)
       const key = await session.client().keys.create({ name, ...terms })
       showKey(session, key)
-      session.output.note(`✓ created ${key.namespace}/${key.name}. Sign with it: popsigner sign ${key.name} --data hello`)
+      session.output.note(
+        `✓ created ${key.namespace}/${key.name}. Sign with it: popsigner sign ${key.name} --data hello`,
+      )
     },
   },
   {
@@ -56,7 +46,10 @@ export const keyCommands: readonly CommandRow[] = [
       { flags: '--prefix <name>', description: 'Numbered names: <prefix>-1, <prefix>-2 and so on.' },
       { flags: '--count <number>', description: 'How many numbered names.', whole: [1, 100] },
     ],
-    examples: ['popsigner keys create-batch --prefix worker --count 4', 'popsigner keys create-batch alice bob --namespace staging'],
+    examples: [
+      'popsigner keys create-batch --prefix worker --count 4',
+      'popsigner keys create-batch alice bob --namespace staging',
+    ],
     speaksTo: 'api',
     run: async (session, given) => {
       const prefix = given.text('prefix')
@@ -89,9 +82,14 @@ export const keyCommands: readonly CommandRow[] = [
     speaksTo: 'api',
     run: async (session, given) => {
       const { algorithm, state, ...filter } = pick(given, ['namespace', 'name', 'algorithm', 'state'])
-      const query = { ...filter, ...(algorithm && { algorithm: algorithm as Key['algorithm'] }), ...(state && { state: state as Key['state'] }) }
+      const query = {
+        ...filter,
+        ...(algorithm && { algorithm: algorithm as Key['algorithm'] }),
+        ...(state && { state: state as Key['state'] }),
+      }
       const { keys } = session.client()
-      if (given.flag('all')) return showKeys(session, await collect(keys.all({ ...query, limit: 100 }, { signal: session.signal })))
+      if (given.flag('all'))
+        return showKeys(session, await collect(keys.all({ ...query, limit: 100 }, { signal: session.signal })))
       const page = await keys.list({ ...query, limit: given.number('limit') ?? 50 })
       showKeys(session, page.keys)
       if (page.next_cursor !== null) session.output.note('There are more: --all lists them.')
@@ -114,12 +112,32 @@ export const keyCommands: readonly CommandRow[] = [
     arguments: [keyArgument],
     options: [
       { flags: '--name <name>', description: 'A new name.' },
-      { flags: '--state <state>', description: 'A new state.', choices: ['active', 'suspended', 'deactivated', 'compromised'] },
-      { flags: '--use <use>', description: 'All uses that it keeps; several times or with commas.', many: 'commas', choices: uses },
-      { flags: '--metadata <name=value>', description: 'Sets one text and leaves the others; an empty value removes it. Several times.', many: 'whole' },
-      { flags: '--rotate-every-days <days>', description: 'Rotate by itself after so many days; 0 for never.', whole: [0, 3650] },
+      {
+        flags: '--state <state>',
+        description: 'A new state.',
+        choices: ['active', 'suspended', 'deactivated', 'compromised'],
+      },
+      {
+        flags: '--use <use>',
+        description: 'All uses that it keeps; several times or with commas.',
+        many: 'commas',
+        choices: uses,
+      },
+      {
+        flags: '--metadata <name=value>',
+        description: 'Sets one text and leaves the others; an empty value removes it. Several times.',
+        many: 'whole',
+      },
+      {
+        flags: '--rotate-every-days <days>',
+        description: 'Rotate by itself after so many days; 0 for never.',
+        whole: [0, 3650],
+      },
     ],
-    examples: ['popsigner keys update first --state suspended', 'popsigner keys update first --metadata network=mainnet'],
+    examples: [
+      'popsigner keys update first --state suspended',
+      'popsigner keys update first --metadata network=mainnet',
+    ],
     speaksTo: 'api',
     asks: 'name',
     run: updateKey,
@@ -146,7 +164,9 @@ export const keyCommands: readonly CommandRow[] = [
       }
       const rotated = await session.client().keys.rotate(key.id, { keep_active: given.flag('keep-active') })
       showKey(session, rotated)
-      session.output.note(`✓ version ${rotated.version} signs now; version ${rotated.previous.version} is ${rotated.previous.state}`)
+      session.output.note(
+        `✓ version ${rotated.version} signs now; version ${rotated.previous.version} is ${rotated.previous.state}`,
+      )
     },
   },
   {
@@ -155,23 +175,43 @@ export const keyCommands: readonly CommandRow[] = [
     description:
       'The key signs no more from now on, and is destroyed after the waiting period (7 days unless given). Until then keys cancel-deletion brings it back. 0 days destroys it at once.',
     arguments: [keyArgument],
-    options: [{ flags: '--waiting-days <days>', description: 'From 0 to 30; 0 only on the plan self_hosted.', whole: [0, 30] }],
-    examples: ['popsigner keys delete first --waiting-days 7', 'popsigner keys delete first --waiting-days 0 --confirm first'],
+    options: [
+      { flags: '--waiting-days <days>', description: 'From 0 to 30; 0 only on the plan self_hosted.', whole: [0, 30] },
+    ],
+    examples: [
+      'popsigner keys delete first --waiting-days 7',
+      'popsigner keys delete first --waiting-days 0 --confirm first',
+    ],
     speaksTo: 'api',
     asks: 'name',
     run: async (session, given) => {
       const key = await findKey(session, given.argument(0))
       const days = given.number('waiting-days')
       await session.consent({
-        what: days === 0 ? `Destroy ${key.namespace}/${key.name}` : `Delete ${key.namespace}/${key.name} after ${days ?? 7} days`,
-        consequence: days === 0 ? 'Every version is destroyed now. What its addresses hold cannot be moved any more.' : 'It signs no more from now on.',
+        what:
+          days === 0
+            ? `Destroy ${key.namespace}/${key.name}`
+            : `Delete ${key.namespace}/${key.name} after ${days ?? 7} days`,
+        consequence:
+          days === 0
+            ? 'Every version is destroyed now. What its addresses hold cannot be moved any more.'
+            : 'It signs no more from now on.',
         where: await whereOf(session, key.namespace),
         name: days === 0 ? key.name : null,
       })
       const deletion = await session.client().keys.delete(key.id, days === undefined ? {} : { waiting_days: days })
       if (session.output.json) session.output.object(deletion)
-      else session.output.fields([['id', key.id], ['state', deletion.state], ['destroy at', deletion.destroy_at]])
-      session.output.note(days === 0 ? '✓ it is being destroyed; its records stay' : `Undo it until then: popsigner keys cancel-deletion ${key.id}`)
+      else
+        session.output.fields([
+          ['id', key.id],
+          ['state', deletion.state],
+          ['destroy at', deletion.destroy_at],
+        ])
+      session.output.note(
+        days === 0
+          ? '✓ it is being destroyed; its records stay'
+          : `Undo it until then: popsigner keys cancel-deletion ${key.id}`,
+      )
     },
   },
   {
@@ -199,86 +239,24 @@ export const keyCommands: readonly CommandRow[] = [
       if (session.output.json) return session.output.object(history)
       session.output.table(
         ['CHANGED AT (UTC)', 'EVENT', 'NAME', 'STATE', 'VERSION', 'USES', 'BY', 'RECORD'],
-        history.map((entry) => [entry.changed_at, entry.event, entry.name, entry.state, entry.version, entry.uses.join(','), entry.actor, entry.record_id]),
+        history.map((entry) => [
+          entry.changed_at,
+          entry.event,
+          entry.name,
+          entry.state,
+          entry.version,
+          entry.uses.join(','),
+          entry.actor,
+          entry.record_id,
+        ]),
       )
     },
   },
 ]
 
-/** The lines that say whom an act concerns. Asking for the organization may fail for want of a scope; then it is left out. */
-export async function whereOf(session: Session, namespace: string | null): Promise<readonly string[]> {
-  const organization = await session.client().signer().then((signer) => signer.organization, () => null)
-  return [
-    ...(organization === null ? [] : [`organization  ${organization}`]),
-    ...(namespace === null ? [] : [`namespace     ${namespace}`]),
-    `server        ${session.settings().url.value}`,
-  ]
-}
-
-/** Prints one key: as the API has it, or as lines. */
-export function showKey(session: Session, key: Key): void {
-  const { output } = session
-  if (output.json) return output.object(key)
-  output.fields([
-    ['id', key.id],
-    ['name', `${key.namespace}/${key.name}`],
-    ['algorithm', key.algorithm],
-    ['state', key.destroy_at === null ? key.state : `${key.state}, destroyed at ${key.destroy_at}`],
-    ['version', key.version],
-    ['public key', key.public_key],
-    ...(key.address === null ? [] : ([['address', key.address]] as const)),
-    ...(key.eth_address === null ? [] : ([['eth address', key.eth_address]] as const)),
-    ['uses', key.uses.join(' ')],
-    ['export', key.export],
-    ...(key.rotate_every_days === null ? [] : ([['rotated every', `${key.rotate_every_days} days`]] as const)),
-    ...Object.entries(key.metadata).map(([name, value]) => [`metadata.${name}`, value] as const),
-    ['created', key.created_at],
-  ])
-  if (key.versions.length < 2) return
-  for (const version of key.versions) output.line(`  version ${version.version}  ${version.state}  ${version.public_key}`)
-}
-
-function showKeys(session: Session, keys: readonly Key[]): void {
-  if (session.output.json) return session.output.object(keys)
-  session.output.table(
-    ['ID', 'NAME', 'ALGORITHM', 'STATE', 'VERSION', 'ADDRESS'],
-    keys.map((key) => [key.id, `${key.namespace}/${key.name}`, key.algorithm, key.state, key.version, key.address ?? key.public_key]),
-  )
-}
-
 async function createNumbered(session: Session, given: Given, prefix: string, count: number): Promise<void> {
   const terms = await readTerms(session, given)
   showKeys(session, (await session.client().keys.createBatch({ prefix, count, ...terms })).keys)
-}
-
-/** The terms of new keys, as the API takes them. */
-export async function readTerms(session: Session, given: Given) {
-  const exportTo = given.text('export-to')
-  if (exportTo !== undefined && given.flag('exportable')) {
-    throw misuse('--exportable and --export-to contradict each other', 'The first is for anyone, the second for one recipient.')
-  }
-  const metadata = readMetadata(given.list('metadata'))
-  const algorithm = given.text('algorithm') as Key['algorithm'] | undefined
-  const days = given.number('rotate-every-days')
-  return {
-    namespace: await chooseNamespace(session, given.text('namespace')),
-    ...(algorithm !== undefined && { algorithm }),
-    ...(exportTo === undefined ? given.flag('exportable') && { exportable: true } : { export: exportTo.toLowerCase() }),
-    ...(given.list('use') && { uses: [...(given.list('use') ?? [])] as Key['uses'] }),
-    ...(metadata !== undefined && { metadata }),
-    ...(days !== undefined && { rotate_every_days: days }),
-  }
-}
-
-function readMetadata(pairs: readonly string[] | undefined): Record<string, string> | undefined {
-  if (pairs === undefined) return undefined
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf('=')
-      if (at < 1) throw misuse(`--metadata ${pair} is not accepted`, 'Write it as name=value.')
-      return [pair.slice(0, at), pair.slice(at + 1)] as const
-    }),
-  )
 }
 
 async function updateKey(session: Session, given: Given): Promise<void> {
@@ -297,7 +275,8 @@ async function updateKey(session: Session, given: Given): Promise<void> {
     ...(metadata !== undefined && { metadata: mergeMetadata(key.metadata, metadata) }),
     ...(days !== undefined && { rotate_every_days: days === 0 ? null : days }),
   }
-  if (Object.keys(change).length === 0) throw misuse('nothing is changed', 'Name what to change, such as --state suspended.')
+  if (Object.keys(change).length === 0)
+    throw misuse('nothing is changed', 'Name what to change, such as --state suspended.')
   const what = `${key.namespace}/${key.name}`
   if (state === 'deactivated' || state === 'compromised' || narrowed !== undefined) {
     await session.consent({
@@ -318,7 +297,10 @@ async function updateKey(session: Session, given: Given): Promise<void> {
   if (state === 'suspended') session.output.note(`Undo it: popsigner keys update ${key.id} --state active`)
 }
 
-function mergeMetadata(before: Readonly<Record<string, string>>, changes: Readonly<Record<string, string>>): Record<string, string> {
+function mergeMetadata(
+  before: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string>>,
+): Record<string, string> {
   return Object.fromEntries(Object.entries({ ...before, ...changes }).filter(([, value]) => value !== ''))
 }
 

@@ -13,7 +13,11 @@ export const namespaceCommands: readonly CommandRow[] = [
     run: async ({ output, client }, given) => {
       const namespace = await client().namespaces.create({ name: given.argument(0) })
       if (output.json) return output.object(namespace)
-      output.fields([['id', namespace.id], ['name', namespace.name], ['created', namespace.created_at]])
+      output.fields([
+        ['id', namespace.id],
+        ['name', namespace.name],
+        ['created', namespace.created_at],
+      ])
     },
   },
   {
@@ -25,7 +29,10 @@ export const namespaceCommands: readonly CommandRow[] = [
     run: async ({ output, client, signal }) => {
       const namespaces = await collect(client().namespaces.all({ signal }))
       if (output.json) return output.object(namespaces)
-      output.table(['ID', 'NAME', 'KEYS', 'CREATED AT (UTC)'], namespaces.map(({ id, name, keys, created_at }) => [id, name, keys, created_at]))
+      output.table(
+        ['ID', 'NAME', 'KEYS', 'CREATED AT (UTC)'],
+        namespaces.map(({ id, name, keys, created_at }) => [id, name, keys, created_at]),
+      )
     },
   },
   {

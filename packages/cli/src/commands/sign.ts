@@ -1,29 +1,17 @@
-import { resolve } from 'node:path'
 import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { PopSigner } from '@popsigner/sdk'
-import type { CommandRow, Given, OptionRow } from '../command.ts'
+import type { CommandRow, Given } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
 import { findKeyId } from '../find.ts'
-import { readInput, readValue } from '../input.ts'
-import { fetchReceipt } from './audit.ts'
+import { readInput } from '../input.ts'
 import type { Session } from '../session.ts'
+import { printable } from '../terminal.ts'
+import { dataOptions, type Encoding, type Hash, hashing, readData, readSignature } from './data.ts'
+import { fetchReceipt } from './receipt.ts'
 
-type Encoding = 'base64' | 'hex' | 'utf8'
-type Hash = 'sha256' | 'keccak256'
 type Answer = Awaited<ReturnType<PopSigner['signBatch']>>['signatures'][number]
-
-/** How data stands on the command line; the same wherever data is given. */
-export const dataOptions: readonly OptionRow[] = [
-  { flags: '--data <data>', description: 'The data: text, @file for the bytes of a file, or - for standard input.' },
-  {
-    flags: '--encoding <encoding>',
-    description: 'How the data is written: utf8 (text as it stands; the default), hex or base64. Bytes of a file need none.',
-    choices: ['utf8', 'hex', 'base64'],
-  },
-  { flags: '--prehashed', description: 'The data is the 32-byte digest itself (secp256k1 only).' },
-  { flags: '--hash <hash>', description: 'sha256 or, for secp256k1, keccak256.', choices: ['sha256', 'keccak256'] },
-]
 
 /** Most items of one request. */
 const batchSize = 1_000
@@ -38,7 +26,11 @@ export const signCommands: readonly CommandRow[] = [
     arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
     options: [
       ...dataOptions,
-      { flags: '--key-version <number>', description: 'The version that signs. Default: the primary one.', whole: [1, 2_147_483_647] },
+      {
+        flags: '--key-version <number>',
+        description: 'The version that signs. Default: the primary one.',
+        whole: [1, 2_147_483_647],
+      },
       { flags: '--receipt <file>', description: 'Write the receipt to this file.' },
     ],
     examples: [
@@ -71,9 +63,16 @@ export const signCommands: readonly CommandRow[] = [
     options: [
       ...dataOptions,
       { flags: '--signature <base64>', description: 'The signature: base64, or @file, or - for standard input.' },
-      { flags: '--key-version <number>', description: 'The version that signed. Default: the primary one.', whole: [1, 2_147_483_647] },
+      {
+        flags: '--key-version <number>',
+        description: 'The version that signed. Default: the primary one.',
+        whole: [1, 2_147_483_647],
+      },
     ],
-    examples: ['popsigner verify first --data hello --signature @signature.txt', 'popsigner sign first --data hello | popsigner verify first --data hello --signature -'],
+    examples: [
+      'popsigner verify first --data hello --signature @signature.txt',
+      'popsigner sign first --data hello | popsigner verify first --data hello --signature -',
+    ],
     speaksTo: 'api',
     run: async (session, given) => {
       const signature = await readSignature(session, given)
@@ -94,42 +93,6 @@ export const signCommands: readonly CommandRow[] = [
   },
 ]
 
-/** The data of a command as bytes. Throws a usage `Failure` where there is none or it is not written as said. */
-export async function readData(session: Session, given: Given): Promise<{ data: Uint8Array }> {
-  const text = given.text('data')
-  if (text === undefined) {
-    throw misuse('there is nothing to sign', 'Give the data.', [
-      { command: '… --data hello', when: 'for text' },
-      { command: '… --data @file', when: 'for the bytes of a file' },
-    ])
-  }
-  const { bytes, literal } = await readValue(session.terminal, text)
-  const encoding = given.text('encoding') as Encoding | undefined
-  if (encoding === undefined || encoding === 'utf8') return { data: bytes }
-  return { data: decode(literal ? text : bytes.toString('latin1').trim(), encoding) }
-}
-
-/** The signature of `--signature` as bytes, or undefined when it was not given. */
-export async function readSignature(session: Session, given: Given): Promise<Buffer | undefined> {
-  const text = given.text('signature')
-  if (text === undefined) return undefined
-  const { bytes } = await readValue(session.terminal, text)
-  return decode(bytes.toString('latin1').trim(), 'base64')
-}
-
-function decode(text: string, encoding: 'hex' | 'base64'): Buffer {
-  const written = encoding === 'hex' ? text.replace(/^0x/i, '').toLowerCase() : text
-  const bytes = Buffer.from(written, encoding)
-  // Node drops what it cannot read; what does not read back the same was not in this encoding.
-  if (bytes.toString(encoding) === written) return bytes
-  throw misuse(`the value is not ${encoding}`, encoding === 'hex' ? 'It must be whole bytes of hex digits.' : 'It must be base64 with padding.')
-}
-
-function hashing(given: Given): { prehashed?: boolean; hash?: Hash } {
-  const hash = given.text('hash') as Hash | undefined
-  return { ...(given.flag('prehashed') && { prehashed: true }), ...(hash !== undefined && { hash }) }
-}
-
 async function signOne(session: Session, given: Given): Promise<void> {
   const data = await readData(session, given)
   const version = given.number('key-version')
@@ -147,7 +110,10 @@ async function signOne(session: Session, given: Given): Promise<void> {
   output.note(`✓ signed with ${name} v${answer.key_version}  record ${answer.record_id}`)
   const file = given.text('receipt')
   if (file === undefined) return
-  const { receipt } = await fetchReceipt(session, answer.record_id, { data: data.data, signature: Buffer.from(answer.signature, 'base64') })
+  const { receipt } = await fetchReceipt(session, answer.record_id, {
+    data: data.data,
+    signature: Buffer.from(answer.signature, 'base64'),
+  })
   writeFileSync(resolve(session.terminal.directory, file), `${JSON.stringify(receipt, null, 2)}\n`)
   output.note(`✓ receipt verified and written to ${file}`)
 }
@@ -165,11 +131,16 @@ async function signMany(session: Session, given: Given): Promise<number> {
   const items = parseItems((await readInput(session.terminal, given.argument(0))).toString('utf8'))
   if (items.length === 0) throw misuse('there is nothing to sign', 'The file holds no items.')
   const ids = await resolveNames(session, items)
-  const requests = items.map(({ key: _, ...item }, place) => ({ ...item, key_id: ids[place] ?? '', encoding: item['encoding'] ?? 'base64' }) as unknown as BatchItem)
+  const requests = items.map(
+    ({ key: _, ...item }, place) =>
+      ({ ...item, key_id: ids[place] ?? '', encoding: item['encoding'] ?? 'base64' }) as unknown as BatchItem,
+  )
   const progress = session.progress('items', requests.length)
   let failed = 0
   for (let from = 0; from < requests.length; from += batchSize) {
-    const { signatures } = await session.client().signBatch({ requests: requests.slice(from, from + batchSize) }, { signal: session.signal })
+    const { signatures } = await session
+      .client()
+      .signBatch({ requests: requests.slice(from, from + batchSize) }, { signal: session.signal })
     for (const answer of signatures) {
       if ('error' in answer) failed++
       showAnswer(session, answer)
@@ -190,7 +161,8 @@ async function signMany(session: Session, given: Given): Promise<number> {
 
 function showAnswer({ output }: Session, answer: Answer): void {
   if (output.json) output.element(answer)
-  else if ('error' in answer) output.line(`${answer.key_id}\t✕ ${answer.error.code}\t${answer.error.detail}`)
+  else if ('error' in answer)
+    output.line(`${printable(answer.key_id)}\t✕ ${answer.error.code}\t${printable(answer.error.detail)}`)
   else output.line(`${answer.key_id}\t${answer.signature}\t${answer.record_id}`)
 }
 
@@ -211,14 +183,20 @@ function parseItems(text: string): Record<string, unknown>[] {
     }
   }
   return values.map(([value, where]) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw misuse(`${where} is no item`, 'Each must be a JSON object.')
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw misuse(`${where} is no item`, 'Each must be a JSON object.')
     const item = value as Record<string, unknown>
     const unknown = Object.keys(item).find((name) => !itemFields.includes(name))
-    if (unknown !== undefined) throw misuse(`${where} has a field ${JSON.stringify(unknown)}`, `Its fields are ${itemFields.join(', ')}.`)
-    if (typeof (item['key'] ?? item['key_id']) !== 'string' || (item['key'] !== undefined && item['key_id'] !== undefined)) {
+    if (unknown !== undefined)
+      throw misuse(`${where} has a field ${JSON.stringify(unknown)}`, `Its fields are ${itemFields.join(', ')}.`)
+    if (
+      typeof (item['key'] ?? item['key_id']) !== 'string' ||
+      (item['key'] !== undefined && item['key_id'] !== undefined)
+    ) {
       throw misuse(`${where} names no key`, 'Give key: an id or a name.')
     }
-    if (typeof item['data'] !== 'string') throw misuse(`${where} has no data`, 'Give data as text in the encoding that is named.')
+    if (typeof item['data'] !== 'string')
+      throw misuse(`${where} has no data`, 'Give data as text in the encoding that is named.')
     return item
   })
 }
@@ -227,7 +205,9 @@ function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw misuse(`${where} is not JSON`, 'The items are JSON objects, one a line.', [{ command: 'popsigner sign batch --help', when: 'to see their form' }])
+    throw misuse(`${where} is not JSON`, 'The items are JSON objects, one a line.', [
+      { command: 'popsigner sign batch --help', when: 'to see their form' },
+    ])
   }
 }
 

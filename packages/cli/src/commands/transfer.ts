@@ -4,7 +4,8 @@ import { misuse } from '../failure.ts'
 import { findKey } from '../find.ts'
 import { readSecret } from '../input.ts'
 import { writePrivate } from '../profiles.ts'
-import { readTerms, showKey, termOptions, whereOf } from './keys.ts'
+import { readTerms, termOptions } from './key-terms.ts'
+import { showKey, whereOf } from './show-key.ts'
 
 /** Commands that move private keys in and out. */
 export const transferCommands: readonly CommandRow[] = [
@@ -14,14 +15,21 @@ export const transferCommands: readonly CommandRow[] = [
     description:
       'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is 32 bytes in hex: from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
     arguments: [{ name: '<name>', description: 'Name of the key, unique in its namespace.' }],
-    options: [...termOptions, { flags: '--from-file <path>', description: 'File with the private key in hex; - for standard input.' }],
-    examples: ['popsigner keys import sequencer --from-file key.hex', 'popsigner keys import sequencer --algorithm ed25519 --namespace production < key.hex'],
+    options: [
+      ...termOptions,
+      { flags: '--from-file <path>', description: 'File with the private key in hex; - for standard input.' },
+    ],
+    examples: [
+      'popsigner keys import sequencer --from-file key.hex',
+      'popsigner keys import sequencer --algorithm ed25519 --namespace production < key.hex',
+    ],
     speaksTo: 'api',
     run: async (session, given) => {
       const terms = await readTerms(session, given)
       const text = await readSecret(session.terminal, 'Private key (hex, not shown): ', given.text('from-file'))
       const digits = text.replace(/^0x/i, '')
-      if (!/^[0-9a-fA-F]{64}$/.test(digits)) throw misuse('that is no private key', 'It must be 32 bytes in hex: 64 digits.')
+      if (!/^[0-9a-fA-F]{64}$/.test(digits))
+        throw misuse('that is no private key', 'It must be 32 bytes in hex: 64 digits.')
       const privateKey = Buffer.from(digits, 'hex')
       try {
         showKey(session, await session.client().keys.importKey({ name: given.argument(0), ...terms, privateKey }))
@@ -39,10 +47,20 @@ export const transferCommands: readonly CommandRow[] = [
     arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
     options: [
       { flags: '--to-file <path>', description: 'Write the private key to this file, in hex, mode 0600.' },
-      { flags: '--recipient <hex>', description: 'P-256 public key of the recipient: 65 bytes of hex that begin with 04.' },
-      { flags: '--key-version <number>', description: 'The version to export. Default: the primary one.', whole: [1, 2_147_483_647] },
+      {
+        flags: '--recipient <hex>',
+        description: 'P-256 public key of the recipient: 65 bytes of hex that begin with 04.',
+      },
+      {
+        flags: '--key-version <number>',
+        description: 'The version to export. Default: the primary one.',
+        whole: [1, 2_147_483_647],
+      },
     ],
-    examples: ['popsigner keys export treasury --to-file key.hex', 'popsigner keys export treasury --recipient 04… --confirm treasury > sealed.json'],
+    examples: [
+      'popsigner keys export treasury --to-file key.hex',
+      'popsigner keys export treasury --recipient 04… --confirm treasury > sealed.json',
+    ],
     speaksTo: 'api',
     asks: 'name',
     run: async (session, given) => {
@@ -58,14 +76,18 @@ export const transferCommands: readonly CommandRow[] = [
       const version = given.number('key-version')
       await session.consent({
         what: `Export ${key.namespace}/${key.name}`,
-        consequence: 'Whoever has the exported key signs where no record is made, for as long as its addresses are in use.',
+        consequence:
+          'Whoever has the exported key signs where no record is made, for as long as its addresses are in use.',
         where: await whereOf(session, key.namespace),
         name: key.name,
       })
       const { keys } = session.client()
       const { output, terminal } = session
       if (recipient !== undefined) {
-        const sealed = await keys.export(key.id, { recipient_public_key: recipient.toLowerCase(), ...(version !== undefined && { key_version: version }) })
+        const sealed = await keys.export(key.id, {
+          recipient_public_key: recipient.toLowerCase(),
+          ...(version !== undefined && { key_version: version }),
+        })
         return output.object(sealed)
       }
       const publicKey = key.versions.find((one) => one.version === (version ?? key.version))?.public_key
@@ -79,8 +101,19 @@ export const transferCommands: readonly CommandRow[] = [
         exported.privateKey.fill(0)
       }
       if (output.json) {
-        output.object({ key_id: key.id, key_version: exported.keyVersion, public_key: exported.publicKey, record_id: exported.recordId, file })
-      } else output.fields([['key', key.id], ['version', exported.keyVersion], ['record', exported.recordId]])
+        output.object({
+          key_id: key.id,
+          key_version: exported.keyVersion,
+          public_key: exported.publicKey,
+          record_id: exported.recordId,
+          file,
+        })
+      } else
+        output.fields([
+          ['key', key.id],
+          ['version', exported.keyVersion],
+          ['record', exported.recordId],
+        ])
       output.note(`✓ the private key is in ${file} (mode 0600)`)
     },
   },

@@ -19,7 +19,10 @@ export async function verifyLog(session: Session): Promise<number> {
   check(found(/^leaf\.missing|^root\./), `the ${audit.size} records are those of the checkpoint ${audit.root}`)
   check(found(/^leaf\.(malformed|invalid|foreign)/), 'every leaf is the canonical form of a known event of this log')
   check(found(/^record\./), 'what the server lists is what the leaves say')
-  check(found(/^statement\./), `what the signer says it signed is in the log: ${statements.attested} signatures in ${statements.statements} statements`)
+  check(
+    found(/^statement\./),
+    `what the signer says it signed is in the log: ${statements.attested} signatures in ${statements.statements} statements`,
+  )
   for (const { code, index, detail } of audit.problems) output.line(`  ✕ ${code} at ${index}: ${printable(detail)}`)
   if (audit.problemCount > audit.problems.length) output.line(`  … ${audit.problemCount} in all`)
   output.line('')

@@ -20,6 +20,30 @@ export interface AuthorizeItem {
   /** The claim of an idempotency key and the hash of the body, both uuid text; or neither. */
   readonly claim: string | null
   readonly body: string | null
+  /** What the search table will say of the record, where that is at hand; otherwise it is read from the leaf. */
+  readonly row?: RecordRow
+}
+
+/** A record as the search table has it: ids as uuid text, numbers as decimal text. */
+export interface RecordRow {
+  readonly id: string
+  readonly time: string
+  readonly event: string
+  readonly actor: string
+  readonly key: string | null
+  /** The first 8 bytes of data_hash as a signed number. */
+  readonly dataHash: string | null
+  /** Ids of texts. */
+  readonly address: string | null
+  readonly userAgent: string | null
+  /** Hex. */
+  readonly leafHash: string
+}
+
+/** What one transaction appended to one log: the items whose leaves stand from index `first` on. */
+export interface AppendedBatch {
+  readonly first: number
+  readonly items: readonly AuthorizeItem[]
 }
 
 /** What a whole organization's share of a transaction changes besides its log. */
@@ -78,8 +102,8 @@ export interface AuthorizerOptions {
   readonly pool: Pool
   /** Transactions under way at once; at most the pool's size. */
   readonly flights: number
-  /** Told of every organization whose log grew, with its new size. */
-  readonly onAppended: (organization: string, size: number) => void
+  /** Told of every organization whose log grew, with its new size, and by what where that is known. */
+  readonly onAppended: (organization: string, size: number, batch?: AppendedBatch) => void
   readonly observe?: (items: number, seconds: number) => void
 }
 
@@ -201,8 +225,8 @@ export function createAuthorizer({ pool, flights: maximumFlights, onAppended, ob
       }
       const answers = read(row, entries.length, committedAt)
       for (let k = 0; k < entries.length; k++) (entries[k] as Entry).settle(answers[k] as Authorization)
-      const grown = sizeAfter(answers)
-      if (grown > 0) onAppended(organization, grown)
+      const appended = appendedBy(entries, answers)
+      if (appended) onAppended(organization, appended.first + appended.items.length, appended)
     })
   }
 
@@ -322,12 +346,16 @@ function read(row: AuthorizeRow, count: number, committedAt: number): Authorizat
   return answers
 }
 
-function sizeAfter(answers: readonly Authorization[]): number {
-  for (let i = answers.length - 1; i >= 0; i--) {
+function appendedBy(entries: readonly Entry[], answers: readonly Authorization[]): AppendedBatch | null {
+  const items: AuthorizeItem[] = []
+  let first = -1
+  for (let i = 0; i < entries.length; i++) {
     const answer = answers[i] as Authorization
-    if (answer.status === 'authorized') return answer.index + 1
+    if (answer.status !== 'authorized') continue
+    if (first < 0) first = answer.index
+    items.push((entries[i] as Entry).item)
   }
-  return 0
+  return first < 0 ? null : { first, items }
 }
 
 function sqlState(error: unknown): string | undefined {

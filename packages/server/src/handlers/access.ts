@@ -78,12 +78,13 @@ export function accessHandlers(services: Services): AccessHandlers {
 
     async 'apiKeys.create'(context, { body }) {
       const { caller } = context
+      const expiresAt = expiryOf(body.expires_at)
       const id = newUuid()
       const { text, stored } = await createToken(id)
       const changed = await changes.run(actorOf(caller), async ({ organization }) => {
         const credential = { ...caller.credential, organization }
         const terms = termsWithin(credential, {
-          name: body.name, scopes: body.scopes, namespaces: body.namespaces && body.namespaces.map((name) => namespaceOf(credential, name)), expiresAt: timeOf(body.expires_at),
+          name: body.name, scopes: body.scopes, namespaces: body.namespaces && body.namespaces.map((name) => namespaceOf(credential, name)), expiresAt,
         })
         return {
           records: [apiKeyRecord(id, terms)],
@@ -130,7 +131,7 @@ export function accessHandlers(services: Services): AccessHandlers {
       const { text, stored } = await createToken(bytes)
       const changed = await changes.run(actorOf(caller), async ({ organization }) => {
         const row = await findApiKey(pool, caller.credential, params.id)
-        const expiresAt = body.expires_at === undefined ? row.expires_at : timeOf(body.expires_at)
+        const expiresAt = body.expires_at === undefined ? row.expires_at : expiryOf(body.expires_at)
         termsWithin({ ...caller.credential, organization }, { name: row.name, scopes: row.scopes, namespaces: row.namespaces, expiresAt })
         const graceUntil = new Date(Date.now() + body.grace_seconds * 1000)
         return {
@@ -232,8 +233,14 @@ function termsWithin(caller: Credential, terms: ApiKeyTerms): ApiKeyTerms {
   return terms
 }
 
-function timeOf(text: string | null): Date | null {
-  return text === null ? null : new Date(text)
+/** The expiry that a request names. Throws `request.invalid` for one that has passed. */
+function expiryOf(text: string | null): Date | null {
+  if (text === null) return null
+  const time = new Date(text)
+  if (time.getTime() <= Date.now()) {
+    throw new RequestFault('request.invalid', 'One field is not accepted.', { errors: [{ field: 'expires_at', message: 'must be a time to come' }] })
+  }
+  return time
 }
 
 function notFound(): RequestFault {

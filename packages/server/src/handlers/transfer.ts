@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { readExportTerms } from '@popsigner/api/schemas/keys'
-import { decodeTypeId, encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import { factsOf } from '@popsigner/crypto/algorithm-facts'
+import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { CustodyFault } from '@popsigner/custody/faults'
 import { Answer, type Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
@@ -18,18 +19,26 @@ export function transferHandlers(services: Services): TransferHandlers {
   const { pool, changes, signer, keeper, instance } = services
 
   return {
-    async 'keys.createWrappingKey'({ caller }) {
-      const { organization } = caller.credential
+    async 'keys.createWrappingKey'(context) {
+      const { organization } = context.caller.credential
+      await keeper.prove(organization)
       const id = newUuid()
       const expiresAt = new Date(Date.now() + wrappingKeyMilliseconds)
       const made = await signer.createWrappingKey(currentKey(organization), id, expiresAt.toISOString())
+      const claim = requestClaim(context, '', {})?.claim ?? null
       await pool.query(
         `with forgotten as (delete from wrapping_keys where expires_at < now() - interval '1 day')
-         insert into wrapping_keys (id, organization_id, public_key, expires_at, spec, envelope, sealed_by) values ($1, $2, $3, $4, $5, $6, $7)`,
-        [uuidText(id), organization.id, Buffer.from(made.publicKey), expiresAt, Buffer.from(made.material.spec), Buffer.from(made.material.envelope), organization.currentOrganizationKey])
+         insert into wrapping_keys (id, organization_id, public_key, expires_at, spec, envelope, sealed_by, signature, claim)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (organization_id, claim) do nothing`,
+        [uuidText(id), organization.id, Buffer.from(made.publicKey), expiresAt, Buffer.from(made.material.spec), Buffer.from(made.material.envelope),
+          organization.currentOrganizationKey, Buffer.from(made.signature), claim])
+      // What stands there now: what was made, or what the first request with this idempotency key has made.
+      const { rows: [row] } = await pool.query<{ id: string; public_key: Buffer; expires_at: Date; signature: Buffer }>(
+        'select id, public_key, expires_at, signature from wrapping_keys where organization_id = $1 and (id = $2 or claim = $3)', [organization.id, uuidText(id), claim])
+      if (!row) throw new Error('a wrapping key that was made is not there')
       return {
-        id: encodeTypeId('wk', id), public_key: Buffer.from(made.publicKey).toString('hex'), instance, organization: organization.text,
-        expires_at: expiresAt.toISOString(), signature: Buffer.from(made.signature).toString('base64'),
+        id: encodeTypeId('wk', uuidBytes(row.id)), public_key: row.public_key.toString('hex'), instance, organization: organization.text,
+        expires_at: row.expires_at.toISOString(), signature: row.signature.toString('base64'),
       }
     },
 
@@ -37,6 +46,10 @@ export function transferHandlers(services: Services): TransferHandlers {
       const { caller } = context
       await keeper.prove(caller.credential.organization)
       const terms = termsOf(body, readExportTerms(body))
+      const publicKeyLength = factsOf(body.algorithm).publicKeyLength
+      if (body.public_key.length !== 2 * publicKeyLength) {
+        throw new RequestFault('request.invalid', 'One field is not accepted.', { errors: [{ field: 'public_key', message: `must be ${publicKeyLength} bytes of lower-case hex for ${body.algorithm}` }] })
+      }
       const claim = requestClaim(context, '', body)
       const changed = await changes.run(actorOf(caller), async (actor) => {
         const { organization } = actor

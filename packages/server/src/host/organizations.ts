@@ -9,7 +9,7 @@ import { prepareRecords, type Changes, type NewRecord } from '../changes.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { newUuid } from '../ids.ts'
 import { createCommitter } from '../log/commitments.ts'
-import type { Keeper } from '../log/keeper.ts'
+import { type Keeper, signerIsThere } from '../log/keeper.ts'
 import { actorsOfOurs } from '../log/projection.ts'
 import { plan } from '../plans.ts'
 import { apiKeyRecord, type ApiKeyTerms, insertApiKey } from '../tenants/api-keys.ts'
@@ -43,6 +43,7 @@ export async function createOrganization(services: HostServices, name: string, p
   const text = encodeTypeId('org', id)
   const { rows: [taken] } = await pool.query('select 1 from organizations where name = $1', [name])
   if (taken) throw nameTaken(name)
+  await signerIsThere(signer)
   const made = await signer.createLog(id)
   const organizationKey = parseSpec(made.organizationKey.spec).key
   const client = await pool.connect()

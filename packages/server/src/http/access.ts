@@ -13,7 +13,7 @@ import { RequestFault } from './request-fault.ts'
 const maximumAgeMilliseconds = 1_000
 const failuresPerSecond = 10
 const maximumUserAgent = 256
-const maximumIdempotencyKey = 256
+const maximumIdempotencyKey = 255
 
 /** What a handler knows of the request beside its input. */
 export interface RequestContext {
@@ -62,17 +62,19 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
   }
 
   async function authenticate(header: string | undefined, request: string, address: string, agent: string): Promise<Admission> {
-    const spent = await failures.get(address)
-    if (spent && spent.consumedPoints >= failuresPerSecond) {
-      throw new RequestFault('auth.too_many_failures', `More than ${failuresPerSecond} failed authentications came from this address within a second.`, { retryAfterSeconds: 1 })
+    // What was found right before costs nothing to look at: those who guess behind the same address do not lock it out.
+    if (!credentials.isProven(header)) {
+      const spent = await failures.get(address)
+      if (spent && spent.consumedPoints >= failuresPerSecond) throw tooManyFailures()
     }
     try {
       return await credentials.authenticate(header, maximumAgeMilliseconds)
     } catch (error) {
       if (error instanceof CredentialFault) {
         metrics.authenticationFailed(error.code)
-        if (error.code === 'auth.invalid') await failures.consume(address).catch(() => {})
         await noteDenial(error, request, address, agent)
+        // Requests that came together have all passed the look above: they are counted here.
+        if (error.code === 'auth.invalid') await failures.consume(address).catch(() => Promise.reject(tooManyFailures()))
       }
       throw error
     }
@@ -147,6 +149,10 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
       activity.denied(context.caller, context.route === 'keys.sign' ? 'key.sign_denied' : 'auth.denied', fault.code, context.route === 'keys.sign' ? key : null)
     },
   }
+}
+
+function tooManyFailures(): RequestFault {
+  return new RequestFault('auth.too_many_failures', `More than ${failuresPerSecond} failed authentications came from this address within a second.`, { retryAfterSeconds: 1 })
 }
 
 const deniedCodes = /^(scope\.|quota\.|key\.(state_forbids|use_not_allowed|not_exportable|not_found)|export\.recipient_not_allowed|waiting_days\.)/

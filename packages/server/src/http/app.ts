@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { describeProblem, problemOf, problemType, type ProblemCode } from '@popsigner/api/problems'
 import { readInput } from '@popsigner/api/read'
@@ -12,6 +13,9 @@ import type { Access, RequestContext } from './access.ts'
 import { RequestFault } from './request-fault.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { faultOf } from './faults-of.ts'
+
+/** Node's limit for the head of a request, in bytes. */
+const maximumHeadBytes = 16_384
 
 /** What a handler answers with when the body alone does not say it: headers, another status, or a text of another type. */
 export class Answer<T> {
@@ -46,26 +50,37 @@ export function createApp({ handlers, access, metrics, log, https }: AppOptions)
     logger: false,
     bodyLimit: defaultMaxBodyBytes,
     exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
+    // As long as a head can be: an id of any length is answered like any other that does not exist.
+    routerOptions: { maxParamLength: maximumHeadBytes, ignoreTrailingSlash: false },
     requestTimeout: 30_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
     genReqId: requestId,
-    ...(https ? { https: { ...https, minVersion: 'TLSv1.3' } } : {}),
+    clientErrorHandler: (_error: Error, socket: Duplex) => refuseUnread(socket, metrics),
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      setHeaders(request, reply)
+      refuse(request, reply, error)
+    },
+    // Node's own answer to a missing Host has no body; `begin` below gives the one that every refusal has.
+    http: { requireHostHeader: false },
+    ...(https ? { https: { ...https, minVersion: 'TLSv1.3', requireHostHeader: false } } : {}),
   } as object) as unknown as FastifyInstance
+  // Further headers would be dropped unseen, an Idempotency-Key among them; their size is limited anyway.
+  app.server.maxHeadersCount = 0
+  app.server.on('checkExpectation', (_request, response) => refuseUnread(response.socket as Duplex, metrics))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
+      refuseCoding(request)
       done(null, body.length === 0 ? undefined : parseStrictJson(body as Buffer))
     } catch (error) {
       done(error as Error)
     }
   })
   app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id)
-    reply.header('cache-control', 'no-store')
-    reply.header('x-content-type-options', 'nosniff')
-    done()
+    setHeaders(request, reply)
+    const hostless = request.headers.host === undefined && request.raw.httpVersion === '1.1'
+    done(hostless ? new RequestFault('request.malformed', 'The request has no Host header.') : undefined)
   })
 
   function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown): void {
@@ -75,6 +90,7 @@ export function createApp({ handlers, access, metrics, log, https }: AppOptions)
     const { text, errors, retryAfterSeconds, headers } = fault.detail
     const document = describeProblem(fault.code, text, request.id, errors)
     if (retryAfterSeconds !== undefined || problem.retry) void reply.header('retry-after', String(retryAfterSeconds ?? 1))
+    if (problem.status === 401) void reply.header('www-authenticate', 'Bearer')
     if (headers) void reply.headers(headers)
     metrics.refused(fault.code)
     void reply.code(problem.status).type('application/problem+json').send(JSON.stringify(document))
@@ -133,14 +149,46 @@ function read(route: Route, request: FastifyRequest): { params: unknown; query: 
   const input = {
     params: part(route.params, request.params),
     query: part(route.query, request.query),
-    body: part(route.body, request.body ?? {}),
+    body: part(route.body, request.body === undefined ? {} : request.body),
   }
   if (!route.query && request.query && Object.keys(request.query).length > 0) {
     for (const name of Object.keys(request.query)) errors.push({ field: name.slice(0, 120), message: 'is not a known field' })
   }
-  if (!route.body && request.body !== undefined && !isEmptyObject(request.body)) errors.push({ field: 'body', message: 'this route takes none' })
+  // Fastify does not read the body of a GET: that there is one is seen by its headers.
+  const unread = route.method === 'GET' && hasBody(request)
+  if (unread || (!route.body && request.body !== undefined && !isEmptyObject(request.body))) errors.push({ field: 'body', message: 'this route takes none' })
   if (errors.length > 0) throw new RequestFault('request.invalid', errors.length === 1 ? 'One field is not accepted.' : `${errors.length} fields are not accepted.`, { errors })
   return input
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/** Refuses bodies that are not plain UTF-8: what is written in another coding would be read as something else. */
+function refuseCoding(request: FastifyRequest): void {
+  const coding = request.headers['content-encoding']
+  if (coding !== undefined) throw new RequestFault('request.unsupported_media_type', 'The body must not have a Content-Encoding.')
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type'] ?? '')?.[1]
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new RequestFault('request.unsupported_media_type', 'The body must be in UTF-8.')
+}
+
+function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('x-request-id', request.id)
+  reply.header('cache-control', 'no-store')
+  reply.header('x-content-type-options', 'nosniff')
+}
+
+/** Answers a request of which not even the head could be read, and ends its connection. */
+function refuseUnread(socket: Duplex, metrics: Metrics): void {
+  if (!socket.writable) return void socket.destroy()
+  const id = newId('req')
+  const body = JSON.stringify(describeProblem('request.malformed', 'The request cannot be read: its head is malformed or too large, or it came too slowly.', id))
+  metrics.refused('request.malformed')
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+      `X-Request-Id: ${id}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n${body}`,
+  )
 }
 
 function isEmptyObject(value: unknown): boolean {

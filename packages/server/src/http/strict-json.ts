@@ -8,7 +8,7 @@ const BACKSLASH = 0x5c
 
 /**
  * The value of a JSON body, refusing what `JSON.parse` lets through and two readers could understand differently: bytes that
- * are not UTF-8, a name twice in one object, whole numbers beyond 2^53, `__proto__`, nesting beyond 16.
+ * are not UTF-8, a name twice in one object, halves of surrogate pairs, whole numbers beyond 2^53, `__proto__`, nesting beyond 16.
  * Throws `RequestFault('request.malformed')`.
  */
 export function parseStrictJson(body: Buffer): unknown {
@@ -33,8 +33,10 @@ function scan(text: string): void {
     if (c === QUOTE) {
       const end = endOfString(text, at)
       const set = names[names.length - 1]
+      const raw = text.slice(at + 1, end)
+      // Bytes in UTF-8 hold none, so only an escape can bring one in.
+      if (/\\u[dD]/.test(raw) && !(JSON.parse(text.slice(at, end + 1)) as string).isWellFormed()) throw malformed('The body has half of a surrogate pair.')
       if (expectName && set) {
-        const raw = text.slice(at + 1, end)
         const name = raw.includes('\\') ? (JSON.parse(text.slice(at, end + 1)) as string) : raw
         if (name === '__proto__') throw malformed('The body has a field named __proto__.')
         if (set.has(name)) throw malformed('The body names a field twice in one object.')

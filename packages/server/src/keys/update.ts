@@ -1,3 +1,4 @@
+import type { PoolClient } from 'pg'
 import type { Input } from '@popsigner/api/routes'
 import type { Use } from '@popsigner/custody/custodian'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
@@ -40,8 +41,6 @@ export async function updateKey(services: Services, context: RequestContext, id:
     if (primary.state === 'destroyed') throw new RequestFault('key.state_forbids', 'The key is destroyed; nothing of it can be changed.')
     judgeState(context, key, primary.state, change.state)
     const narrowing = judgeNarrowing(key, change)
-    // The envelope first: the ledger refuses the wider one from here on, and the rows follow or are mended by the next try.
-    const narrowed = narrowing ? await narrow(services, actor.organization, key, narrowing) : []
     return {
       records: [recordOf(key, change, primary.version)],
       change: { bump: true },
@@ -63,11 +62,13 @@ export async function updateKey(services: Services, context: RequestContext, id:
         if (change.state !== undefined) {
           await client.query('update key_versions set state = $3 where key_id = $1 and version = $2', [key.id, primary.version, change.state])
         }
+        await writeHistory(client, [{ key: key.id, record: records[0] as (typeof records)[number] }], 'key.updated', actor.actor)
+        // When nothing but the commit can fail any more: from here on the ledger refuses the wider envelope, whatever the rows say.
+        const narrowed = narrowing ? await narrow(services, client, actor.organization, key, narrowing) : []
         for (const part of narrowed) {
           await client.query('update key_parts set spec = $3, envelope = $4 where key_id = $1 and version = $2', [key.id, part.version, Buffer.from(part.material.spec), Buffer.from(part.material.envelope)])
           await client.query('update key_versions set generation = generation + 1 where key_id = $1 and version = $2', [key.id, part.version])
         }
-        await writeHistory(client, [{ key: key.id, record: records[0] as (typeof records)[number] }], 'key.updated', actor.actor)
       },
     }
   })
@@ -90,8 +91,8 @@ function judgeNarrowing(key: KeyRow, change: KeyChange): { schemes?: string[]; u
   return 'uses' in uses || 'schemes' in schemes ? { ...uses, ...schemes } : null
 }
 
-async function narrow(services: Services, organization: OrganizationState, key: KeyRow, change: { schemes?: string[]; uses?: Use[] }): Promise<NarrowedPart[]> {
-  const { rows } = await services.pool.query<{ version: number; spec: Buffer; envelope: Buffer; sealed_by: string }>(
+async function narrow(services: Services, client: PoolClient, organization: OrganizationState, key: KeyRow, change: { schemes?: string[]; uses?: Use[] }): Promise<NarrowedPart[]> {
+  const { rows } = await client.query<{ version: number; spec: Buffer; envelope: Buffer; sealed_by: string }>(
     'select version, spec, envelope, sealed_by from key_parts where key_id = $1', [key.id])
   return Promise.all(rows.map(async ({ version, spec, envelope, sealed_by }) => {
     const sealedBy = organization.organizationKeys.get(sealed_by)

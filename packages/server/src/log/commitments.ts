@@ -6,6 +6,7 @@ import type { TextField } from './leaves.ts'
 export interface Text {
   readonly field: TextField
   readonly id: bigint
+  readonly idText: string
   /** `popsigner/v1/commit` ‖ 0 ‖ field ‖ 0 ‖ salt ‖ value; the salt is written in for each record. */
   readonly preimage: Buffer
   readonly saltAt: number
@@ -71,7 +72,7 @@ export function createCommitter(pool: Pool, organization: string, actor: string,
       const preimage = Buffer.alloc(saltAt + 32 + bytes.length)
       preimage.write(`${label}\0${field}\0`, 0, 'latin1')
       bytes.copy(preimage, saltAt + 32)
-      const text: Text = { field, id: BigInt((row as { id: string }).id), preimage, saltAt, salts: template(field) }
+      const text: Text = { field, id: BigInt((row as { id: string }).id), idText: (row as { id: string }).id, preimage, saltAt, salts: template(field) }
       if (known.size >= maximumTexts) known.delete(known.keys().next().value as string)
       known.set(name, text)
       return text

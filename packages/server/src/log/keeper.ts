@@ -8,12 +8,12 @@ import { parseCheckpoint } from '@popsigner/transparency/checkpoint'
 import { buildLeaf, parseLeaf, type LeafInput } from '@popsigner/transparency/record'
 import { statementHash } from '@popsigner/transparency/statement'
 import { consistencyPath, rootAt } from '@popsigner/transparency/tiles'
-import type { Authorizer } from '../authorize/authorizer.ts'
+import type { AppendedBatch, Authorizer } from '../authorize/authorizer.ts'
 import { newUuid } from '../ids.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { OrganizationState, Organizations } from '../tenants/organization.ts'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
-import { project } from './projection.ts'
+import { project, type RecentBatches } from './projection.ts'
 import type { LogTree } from './tree.ts'
 
 /** The shortest time between two checkpoints of a log. A log that grows is covered within a second. */
@@ -21,6 +21,8 @@ const cycleMilliseconds = 400
 const statementMilliseconds = 60_000
 const sweepMilliseconds = 5_000
 const reconnectMilliseconds = 2_000
+/** Leaves kept in memory until they are projected: about 50 MB at the most. */
+const maximumRecentLeaves = 60_000
 
 /** A checkpoint as stored: the signed note and the size it covers. */
 export interface StoredCheckpoint {
@@ -31,6 +33,9 @@ export interface StoredCheckpoint {
 /** What is known of one organization's log in this process. */
 interface LogState {
   tree?: LogTree
+  bringing?: Promise<unknown>
+  /** What this process committed and has yet to project. */
+  recent: RecentBatches
   checkpoint?: StoredCheckpoint
   /** The size the ledger stands at, as far as this process knows. */
   ledgerSize?: number
@@ -55,7 +60,7 @@ export interface KeeperOptions {
 /** Keeps every organization's log: its tree, its search table, its checkpoints and the signer's statements. */
 export interface Keeper {
   /** An organization's log has grown to this size. */
-  appended(organization: string, size: number): void
+  appended(organization: string, size: number, batch?: AppendedBatch): void
   /** Something of the organization was signed; its statement is due within a minute, or at once. */
   signed(organization: string, due: boolean): void
   /** Whether the log is proven to the signer's ledger on this connection, without waiting. */
@@ -82,6 +87,7 @@ export interface Keeper {
 /** Starts the keeper's work in the background. */
 export function createKeeper({ pool, signer, organizations, authorizer, log }: KeeperOptions): Keeper {
   const logs = new Map<string, LogState>()
+  let recentLeaves = 0
   const dirty = new Map<string, number>()
   let running: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
@@ -91,7 +97,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
   function stateOf(organization: string): LogState {
     let state = logs.get(organization)
     if (!state) {
-      state = { proving: undefined, behind: false, statementAt: 0, signed: false, waiting: [] }
+      state = { recent: new Map(), proving: undefined, behind: false, statementAt: 0, signed: false, waiting: [] }
       logs.set(organization, state)
     }
     return state
@@ -102,6 +108,35 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     void sweep()
   }
   signer.on('connected', onConnected)
+
+  function remember(state: LogState, batch: AppendedBatch): void {
+    recentLeaves += batch.items.length
+    // The database has them all: what does not fit is read from there.
+    if (recentLeaves > maximumRecentLeaves) {
+      for (const one of logs.values()) one.recent.clear()
+      recentLeaves = 0
+      return
+    }
+    state.recent.set(batch.first, batch)
+  }
+
+  /** Brings a log's records and tree up to its batches. */
+  function bringUp(organization: string): Promise<LogTree> {
+    const state = stateOf(organization)
+    // One after the other: who comes second may need what came after the first had begun.
+    const next = (state.bringing ?? Promise.resolve()).then(() => bringUpNow(organization, state))
+    state.bringing = next.catch(() => {})
+    return next
+  }
+
+  async function bringUpNow(organization: string, state: LogState): Promise<LogTree> {
+    const before = countLeaves(state.recent)
+    state.tree = await project(pool, organization, state.tree, state.recent)
+    // What another server projected first is of no more use.
+    for (const [first, batch] of state.recent) if (first + batch.items.length <= state.tree.size) state.recent.delete(first)
+    recentLeaves = Math.max(0, recentLeaves - before + countLeaves(state.recent))
+    return state.tree
+  }
 
   function schedule(): void {
     if (closed || timer || running) return
@@ -123,7 +158,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
       dirty.delete(name)
       try {
         const state = stateOf(name)
-        state.tree = await project(pool, name, state.tree)
+        await bringUp(name)
         const organization = await organizations.get(name, Number.POSITIVE_INFINITY)
         if (organization) grown.push(organization)
       } catch (error) {
@@ -274,7 +309,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
   async function lastStatement(organization: OrganizationState): Promise<Uint8Array | null> {
     const state = stateOf(organization.id)
     // Statements are rare, and the newest may lie after the projection.
-    state.tree = await project(pool, organization.id, state.tree)
+    await bringUp(organization.id)
     const { rows: [row] } = await pool.query<{ leaf: Buffer }>(
       `select substring(b.leaves from r.leaf_offset + 1 for r.leaf_length) as leaf from records r
          join batches b on b.organization_id = r.organization_id and b.tree_size = r.batch
@@ -301,12 +336,12 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     const boot = signer.capabilities?.boot
     if (boot === undefined) throw new CustodyFault('custody.unavailable', null)
     const [head] = await signer.heads([organization.bytes])
-    state.tree = await project(pool, organization.id, state.tree)
-    const size = state.tree.size
+    const tree = await bringUp(organization.id)
+    const size = tree.size
     let proven = false
     if (head && head.size <= size) {
-      const root = await rootAt(state.tree, size, sha256)
-      const path = await consistencyPath(state.tree, head.size, size, sha256)
+      const root = await rootAt(tree, size, sha256)
+      const path = await consistencyPath(tree, head.size, size, sha256)
       const [result] = await signer.prove([{ organization: organization.bytes, from: head.size, size, root, path }])
       proven = result?.kind === 'proven'
       if (!proven && result?.kind === 'refused' && result.code === 'log.moved') return proveNow(organization, state)
@@ -358,7 +393,8 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
   void sweep()
 
   return {
-    appended(organization) {
+    appended(organization, _size, batch) {
+      if (batch) remember(stateOf(organization), batch)
       if (!dirty.has(organization)) dirty.set(organization, Date.now())
       schedule()
     },
@@ -376,15 +412,9 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     },
     prove,
     async tree(organization) {
-      const state = stateOf(organization)
-      state.tree ??= await project(pool, organization, undefined)
-      return state.tree
+      return stateOf(organization).tree ?? (await bringUp(organization))
     },
-    async refresh(organization) {
-      const state = stateOf(organization)
-      state.tree = await project(pool, organization, state.tree)
-      return state.tree
-    },
+    refresh: bringUp,
     checkpoint: newestCheckpoint,
     async covering(organization, size, milliseconds) {
       const known = await newestCheckpoint(organization)
@@ -426,6 +456,12 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     if (!material) throw new Error('an organization without its current key')
     return material
   }
+}
+
+function countLeaves(recent: RecentBatches): number {
+  let count = 0
+  for (const batch of recent.values()) count += batch.items.length
+  return count
 }
 
 /** Waits a moment for a signer that is being started again. */

@@ -1,10 +1,12 @@
 import type { Pool, PoolClient } from 'pg'
 import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
-import { decodeTexts, eachLeaf } from './leaves.ts'
+import type { AppendedBatch, RecordRow } from '../authorize/authorizer.ts'
+import { decodeTexts, eachLeaf, type TextReference } from './leaves.ts'
 import { hashLeaf, LogTree, storeTiles } from './tree.ts'
 
 /** Batches taken into one step, so that a step stays short and its memory bounded. */
 const batchesPerStep = 40
+const leavesPerStep = 5_000
 
 /** Who stands for host, system and signer in the columns that hold an actor's uuid. */
 export const actorsOfOurs: Readonly<Record<string, string>> = {
@@ -23,37 +25,30 @@ interface ProjectedLeaf {
   readonly data_hash?: string
 }
 
-interface Columns {
-  readonly index: number[]
-  readonly id: string[]
-  readonly time: string[]
-  readonly event: string[]
-  readonly actor: string[]
-  readonly key: string[]
-  readonly dataHash: string[]
-  readonly address: string[]
-  readonly userAgent: string[]
-  readonly batch: number[]
-  readonly offset: number[]
-  readonly length: number[]
-}
+/** Batches that this process has just committed, by the index of their first leaf: they need not be read back. */
+export type RecentBatches = Map<number, AppendedBatch>
+
+const columnCount = 12
 
 /**
  * Brings an organization's searchable records and Merkle tree up to its batches, in steps of a transaction each. One process
  * at a time does it for an organization; where another is at it, this answers what that one has reached. `tree` is the
- * caller's, as of its last call; the tree that is answered takes its place.
+ * caller's, as of its last call; the tree that is answered takes its place. What is taken from `recent` is removed from it.
  */
-export async function project(pool: Pool, organization: string, tree: LogTree | undefined): Promise<LogTree> {
+export async function project(pool: Pool, organization: string, tree: LogTree | undefined, recent?: RecentBatches): Promise<LogTree> {
   let current = tree
   for (;;) {
     const client = await pool.connect()
     try {
       await client.query('begin')
-      const { rows: [lock] } = await client.query<{ mine: boolean }>('select pg_try_advisory_xact_lock(731003, hashtext($1)) as mine', [organization])
-      const { rows: [position] } = await client.query<{ size: string }>('select size from projections where organization_id = $1', [organization])
+      const { rows: [position] } = await client.query<{ mine: boolean; size: string | null }>({
+        name: 'position',
+        text: 'select pg_try_advisory_xact_lock(731003, hashtext($1::text)) as mine, (select size from projections where organization_id = $1::uuid) as size',
+        values: [organization],
+      })
       const size = Number(position?.size ?? 0)
       if (current?.size !== size) current = await LogTree.load(pool, organization, size)
-      const grown = lock?.mine === true && (await step(client, organization, size, current))
+      const grown = position?.mine === true && (await step(client, organization, size, current, recent))
       await client.query('commit')
       client.release()
       if (!grown) return current
@@ -65,53 +60,83 @@ export async function project(pool: Pool, organization: string, tree: LogTree | 
 }
 
 /** One step; true when there may be more. A failure leaves `tree` ahead of the database: the caller's next call reloads it. */
-async function step(client: PoolClient, organization: string, size: number, tree: LogTree): Promise<boolean> {
-  const { rows } = await client.query<{ tree_size: string; size: number; leaves: Buffer; texts: Buffer }>({
-    name: 'batches-after',
-    text: 'select tree_size, size, leaves, texts from batches where organization_id = $1 and tree_size > $2 order by tree_size limit $3',
-    values: [organization, size, batchesPerStep],
-  })
-  if (rows.length === 0) return false
-  const columns: Columns = { index: [], id: [], time: [], event: [], actor: [], key: [], dataHash: [], address: [], userAgent: [], batch: [], offset: [], length: [] }
+async function step(client: PoolClient, organization: string, size: number, tree: LogTree, recent: RecentBatches | undefined): Promise<boolean> {
+  const rows: string[][] = []
   const hashes: Buffer[] = []
-  let reached = size
-  for (const row of rows) {
-    const first = Number(row.tree_size) - row.size
-    if (first !== reached) throw new Error('the log has a gap')
-    const texts = decodeTexts(row.texts)
-    eachLeaf(row.leaves, (leaf, place, offset) => {
-      hashes.push(hashLeaf(leaf))
-      const said = JSON.parse(leaf.toString('latin1')) as ProjectedLeaf
-      const references = texts[place] ?? []
-      columns.index.push(first + place)
-      columns.id.push(uuidOf(said.id, 'rec'))
-      columns.time.push(said.time)
-      columns.event.push(said.event)
-      columns.actor.push(actorsOfOurs[said.actor] ?? uuidOf(said.actor, 'ak'))
-      columns.key.push(said.key === undefined ? 'NULL' : uuidOf(said.key, 'key'))
-      columns.dataHash.push(said.data_hash === undefined ? 'NULL' : dataHashColumn(said.data_hash))
-      columns.address.push(references.find((r) => r.field === 'address')?.id.toString() ?? 'NULL')
-      columns.userAgent.push(references.find((r) => r.field === 'user_agent')?.id.toString() ?? 'NULL')
-      columns.batch.push(Number(row.tree_size))
-      columns.offset.push(offset)
-      columns.length.push(leaf.length)
-    }, (hash) => hashes.push(hash))
-    reached = Number(row.tree_size)
-  }
-  const tiles = tree.append(hashes)
-  await storeTiles(client, organization, tiles)
+  const reached = takeRecent(recent, size, rows, hashes) ?? (await readBatches(client, organization, size, rows, hashes))
+  if (reached === size) return false
+  await storeTiles(client, organization, tree.append(hashes))
   await client.query({
     name: 'project',
     text: `insert into records (organization_id, index, id, time, event, actor, key_id, data_hash, address, user_agent, batch, leaf_offset, leaf_length)
       select $1, * from unnest($2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::integer[])`,
-    values: [organization, ...Object.values(columns).map((column: (string | number)[]) => `{${column.join(',')}}`)],
+    values: [organization, ...Array.from({ length: columnCount }, (_, column) => `{${rows.map((row) => row[column]).join(',')}}`)],
   })
   await client.query({
     name: 'projected',
     text: 'insert into projections (organization_id, size) values ($1, $2) on conflict (organization_id) do update set size = excluded.size',
     values: [organization, reached],
   })
-  return rows.length === batchesPerStep
+  return true
+}
+
+/** Takes what this process has committed itself, as far as it goes on from `size` without a gap; null when nothing does. */
+function takeRecent(recent: RecentBatches | undefined, size: number, rows: string[][], hashes: Buffer[]): number | null {
+  let reached = size
+  for (let batch = recent?.get(reached); batch && hashes.length < leavesPerStep; batch = recent?.get(reached)) {
+    const end = batch.first + batch.items.length
+    let offset = 0
+    batch.items.forEach((item, place) => {
+      const row = item.row ?? rowOf(item.leaf, decodeTexts(Buffer.from(item.texts))[0] ?? [])
+      hashes.push(Buffer.from(row.leafHash, 'hex'))
+      rows.push(columnsOf(row, (batch as AppendedBatch).first + place, end, offset + 2, item.leaf.length))
+      offset += item.leaf.length + 2
+    })
+    recent?.delete(reached)
+    reached = end
+  }
+  return reached === size ? null : reached
+}
+
+/** Reads the next batches from the database: another server's, or what a crash left. Answers the size they reach. */
+async function readBatches(client: PoolClient, organization: string, size: number, columns: string[][], hashes: Buffer[]): Promise<number> {
+  const { rows } = await client.query<{ tree_size: string; size: number; leaves: Buffer; texts: Buffer }>({
+    name: 'batches-after',
+    text: 'select tree_size, size, leaves, texts from batches where organization_id = $1 and tree_size > $2 order by tree_size limit $3',
+    values: [organization, size, batchesPerStep],
+  })
+  let reached = size
+  for (const row of rows) {
+    const end = Number(row.tree_size)
+    const first = end - row.size
+    if (first !== reached) throw new Error('the log has a gap')
+    const texts = decodeTexts(row.texts)
+    eachLeaf(row.leaves, (leaf, place, offset) => {
+      const said = rowOf(leaf, texts[place] ?? [])
+      hashes.push(Buffer.from(said.leafHash, 'hex'))
+      columns.push(columnsOf(said, first + place, end, offset, leaf.length))
+    }, (hash) => hashes.push(hash))
+    reached = end
+  }
+  return reached
+}
+
+/** What the search table says of a record, from its leaf. */
+function rowOf(leaf: Uint8Array, texts: readonly TextReference[]): RecordRow {
+  const said = JSON.parse(Buffer.from(leaf.buffer, leaf.byteOffset, leaf.length).toString('latin1')) as ProjectedLeaf
+  return {
+    id: uuidOf(said.id, 'rec'), time: said.time, event: said.event, actor: actorsOfOurs[said.actor] ?? uuidOf(said.actor, 'ak'),
+    key: said.key === undefined ? null : uuidOf(said.key, 'key'), dataHash: said.data_hash === undefined ? null : dataHashColumn(said.data_hash),
+    address: texts.find((r) => r.field === 'address')?.id.toString() ?? null, userAgent: texts.find((r) => r.field === 'user_agent')?.id.toString() ?? null,
+    leafHash: hashLeaf(leaf).toString('hex'),
+  }
+}
+
+function columnsOf(row: RecordRow, index: number, batch: number, offset: number, length: number): string[] {
+  return [
+    String(index), row.id, row.time, row.event, row.actor, row.key ?? 'NULL', row.dataHash ?? 'NULL', row.address ?? 'NULL', row.userAgent ?? 'NULL',
+    String(batch), String(offset), String(length),
+  ]
 }
 
 /** The signed 64-bit number of the first 8 bytes of a hash in hex: what `records.data_hash` holds. */

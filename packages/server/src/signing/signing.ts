@@ -15,6 +15,7 @@ import { newUuid } from '../ids.ts'
 import { commit, type Text } from '../log/commitments.ts'
 import type { Keeper } from '../log/keeper.ts'
 import { encodeTexts } from '../log/leaves.ts'
+import { dataHashColumn } from '../log/projection.ts'
 import { readLeaf } from '../log/read-leaf.ts'
 import type { Credential } from '../tenants/credential.ts'
 import type { Organizations } from '../tenants/organization.ts'
@@ -140,11 +141,19 @@ export function createSigning(options: SigningOptions): Signing {
       address: commit(caller.address, id), userAgent: commit(caller.userAgent, id), idempotency: claim?.key,
     })
     const { organization } = caller.credential
+    // RFC 6962 §2.1: a leaf is hashed with a zero byte before it.
+    const bytes = Buffer.allocUnsafe(leaf.length + 1)
+    bytes[0] = 0
+    bytes.write(leaf, 1, 'latin1')
     return {
       record: id,
       item: {
-        organization: organization.id, epoch: organization.epoch, record, stamp, leaf: Buffer.from(leaf, 'latin1'), texts: caller.texts,
+        organization: organization.id, epoch: organization.epoch, record, stamp, leaf: bytes.subarray(1), texts: caller.texts,
         charge: 1, limit: organization.plan.signaturesPerMonth, claim: claim?.claim ?? null, body: claim?.body ?? null,
+        row: {
+          id: uuidText(record), time: timeText(stamp), event: 'key.signed', actor: caller.credential.apiKey, key: key.id, dataHash: dataHashColumn(decision.dataHash),
+          address: caller.address.idText, userAgent: caller.userAgent.idText, leafHash: digestOf('sha256', bytes, 'hex'),
+        },
       },
     }
   }
@@ -152,11 +161,11 @@ export function createSigning(options: SigningOptions): Signing {
   async function sign(first: Caller, keyId: string, input: SigningInput, claim: Claim | null): Promise<Signature | RequestFault> {
     let caller = first
     for (let attempt = 0; attempt < maximumDecisions; attempt++) {
-      const key = await keyFor(caller, keyId)
-      if (!key) return keyNotFound()
+      const { organization, namespaces } = caller.credential
+      const key = organization.keys.get(keyId) ?? (await findSigningKey(pool, organization, keyId))
+      if (!key || (namespaces !== null && !namespaces.has(key.namespace))) return keyNotFound()
       const decision = decide(key, input)
       if (decision instanceof RequestFault) return decision
-      const { organization } = caller.credential
       if (!keeper.isProven(organization.id)) await keeper.prove(organization)
       const { item, record } = itemFor(caller, key, decision, claim)
       const answer = await new Promise<Authorization>((resolve) => authorizer.enqueue(item, resolve))
@@ -167,15 +176,6 @@ export function createSigning(options: SigningOptions): Signing {
       caller = await caller.renew()
     }
     return new RequestFault('organization.busy', 'The organization is being changed; try again.', { retryAfterSeconds: 1 })
-  }
-
-  async function keyFor(caller: Caller, keyId: string): Promise<SigningKey | null> {
-    const bytes = decodeTypeId(keyId, 'key')
-    if (!bytes) return null
-    const { organization, namespaces } = caller.credential
-    const id = uuidText(bytes)
-    const key = organization.keys.get(id) ?? (await findSigningKey(pool, organization, id))
-    return key && (namespaces === null || namespaces.has(key.namespace)) ? key : null
   }
 
   async function finish(
@@ -311,6 +311,7 @@ function custodyRefusal(code: RefusalCode): RequestFault {
   if (code === 'log.behind' || code === 'log.unproven') return new RequestFault('log.behind', 'The log does not extend what the signer has seen.', { retryAfterSeconds: 1 })
   if (code === 'custody.proof_stale') return new RequestFault('receipt.not_ready', 'The record is not covered by a checkpoint yet.', { retryAfterSeconds: 1 })
   if (code === 'custody.key_destroyed') return keyNotFound()
+  if (code === 'custody.generation_old') return new RequestFault('organization.busy', 'The key was narrowed meanwhile; try again.', { retryAfterSeconds: 1 })
   if (code === 'custody.deadline' || code === 'custody.statement_due' || code === 'custody.ledger_failed') return unavailable()
   return new RequestFault('custody.refused', `The signer refused: ${code}.`)
 }

@@ -12,6 +12,8 @@ import { Refusal, systemCode } from './refusal.ts'
 const serverFile = join(import.meta.dirname, '..', 'main.ts')
 // OpenSSL's own locked memory, for the keys that it holds. The signer refuses to start without.
 const signerNodeOptions = ['--secure-heap=2097152']
+// Requests live for milliseconds: a young generation that holds a second of them is collected at little cost.
+const serverNodeOptions = ['--max-semi-space-size=32']
 const signerFile = join(import.meta.dirname, '..', '..', '..', 'custody', 'src', 'signer', 'main.ts')
 
 /** Throws `Refusal` when another program listens where the API should. Nothing is left listening. */
@@ -105,6 +107,7 @@ export function serverProgram(
   return {
     name: 'server',
     file: serverFile,
+    nodeOptions: serverNodeOptions,
     socket: places.adminSocket,
     directory: config.dataDirectory,
     environment: config.childEnvironment,

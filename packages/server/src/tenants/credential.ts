@@ -45,6 +45,8 @@ export interface Credentials {
   authenticate(header: string | undefined, maximumAge: number): Promise<Admission>
   /** The same without waiting, when everything is at hand; undefined otherwise. */
   recall(header: string | undefined): Admission | undefined
+  /** Whether the token's secret was found right in this process before; its API key may have been revoked since. */
+  isProven(header: string | undefined): boolean
   /** A credential that was good a moment ago, under the present epoch. Rejects with `CredentialFault` when it no longer is. */
   renew(admission: Admission): Promise<Admission>
   /** An API key that may not come in any more, as the actor of the record of that. Null when it never was one. */
@@ -93,6 +95,11 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     return credential && stateOf(credential, known.fingerprint) === 'good' ? { credential, fingerprint: known.fingerprint } : undefined
   }
 
+  function isProven(header: string | undefined): boolean {
+    const text = bearer(header)
+    return text !== null && proven.has(digest('sha256', text, 'base64'))
+  }
+
   async function authenticate(header: string | undefined, maximumAge: number): Promise<Admission> {
     const text = bearer(header)
     if (text === null) throw new CredentialFault('auth.missing', { organization: null, actor: null })
@@ -131,7 +138,7 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     return { credential, fingerprint: '' }
   }
 
-  return { authenticate, recall, renew, former }
+  return { authenticate, recall, isProven, renew, former }
 }
 
 /** A token whose secret was found right in this process, and which of its API key's secrets it was. */
@@ -167,7 +174,8 @@ function actorText(apiKey: string): string {
 }
 
 function bearer(header: string | undefined): string | null {
-  return header?.startsWith('Bearer ') === true ? header.slice(7) : null
+  // The name of a scheme has no case (RFC 9110 §11.1).
+  return header !== undefined && /^bearer /i.test(header) ? header.slice(7) : null
 }
 
 function invalid(): CredentialFault {

@@ -33,7 +33,7 @@ export interface OrganizationState {
   readonly namespaces: ReadonlyMap<string, string>
   /** Credentials by API key id (uuid text), as of this epoch. */
   readonly credentials: Map<string, Credential>
-  /** Keys by id (uuid text), as of this epoch. */
+  /** Keys by id (`key_…`), as of this epoch. */
   readonly keys: Map<string, SigningKey>
   /** When the epoch was last compared with the database's, in milliseconds. */
   checkedAt: number
@@ -54,7 +54,7 @@ export function rememberKey(state: OrganizationState, key: SigningKey): void {
     const oldest = state.keys.keys().next().value
     if (oldest !== undefined) state.keys.delete(oldest)
   }
-  state.keys.set(key.id, key)
+  state.keys.set(key.text, key)
 }
 
 /** Reads organizations and keeps them; one reading at a time for each. */

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import type { Material } from '@popsigner/custody/custodian'
-import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
+import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import { type OrganizationState, rememberKey } from './organization.ts'
 
 /** States of a key version (SP 800-57 part 1 §7). */
@@ -36,12 +36,13 @@ export interface SigningKey {
 }
 
 /**
- * The key of this id in the organization, from the state or read into it; null when the organization has none. A key read
+ * Reads the key of this id (`key_…`) of the organization into the state; null when the id is malformed or another's. A key read
  * under a newer epoch than the state's is not kept: the authorizing transaction will send its signature back for a new decision.
  */
-export async function findSigningKey(pool: Pool, state: OrganizationState, id: string): Promise<SigningKey | null> {
-  const known = state.keys.get(id)
-  if (known) return known
+export async function findSigningKey(pool: Pool, state: OrganizationState, text: string): Promise<SigningKey | null> {
+  const bytes = decodeTypeId(text, 'key')
+  if (!bytes) return null
+  const id = uuidText(bytes)
   const { rows } = await pool.query<{
     namespace_id: string; algorithm: string; schemes: string[]; uses: string[]; export: string; primary_version: number
     version: number; state: KeyVersionState; public_key: Buffer; spec: Buffer | null; envelope: Buffer | null; sealed_by: string | null; epoch: string | null
@@ -56,9 +57,8 @@ export async function findSigningKey(pool: Pool, state: OrganizationState, id: s
   })
   const first = rows[0]
   if (!first) return null
-  const bytes = uuidBytes(id)
   const key: SigningKey = {
-    id, bytes, text: encodeTypeId('key', bytes), namespace: first.namespace_id, algorithm: first.algorithm,
+    id, bytes, text, namespace: first.namespace_id, algorithm: first.algorithm,
     schemes: first.schemes, uses: first.uses, export: first.export, primaryVersion: first.primary_version,
     versions: new Map(rows.map((row) => [row.version, {
       version: row.version, state: row.state, publicKey: row.public_key, publicKeyHex: row.public_key.toString('hex'),

@@ -207,8 +207,12 @@ create table wrapping_keys (
   spec bytea not null,
   envelope bytea not null,
   sealed_by uuid not null,
+  signature bytea not null,
   expires_at timestamptz not null,
-  used_at timestamptz
+  used_at timestamptz,
+  -- Of the idempotency key of the request that made it, as in idempotency: it has no record that the claim could name.
+  claim uuid,
+  unique (organization_id, claim)
 );
 
 -- Built behind the batches by position, and rebuilt from them by command. Searching is all it is for.
