@@ -25,9 +25,9 @@ const usage = `usage: npm run bench -- [--quick] [--json] [--large] [--directory
   --directory   where the instance lies while it runs (default: the system's temporary directory)
 `
 
-const full: Plan = { warm: 600, slice: 1_700, slices: 4, sustained: 60_000 }
-const quick: Plan = { warm: 350, slice: 550, slices: 2, sustained: 4_000 }
-const warmUpMilliseconds = { full: 3_000, quick: 1_500 }
+const full: Plan = { warm: 600, slice: 1_500, slices: 4, sustained: 60_000 }
+const quick: Plan = { warm: 250, slice: 400, slices: 2, sustained: 3_000 }
+const warmUpMilliseconds = { full: 6_000, quick: 2_500 }
 const largeKeys = 1_000_000
 const largeRecords = 10_000_000
 const manyKeys = 25_000
@@ -125,8 +125,8 @@ async function warmUp(stage: Awaited<ReturnType<typeof setStage>>, milliseconds:
   const { signRequest } = await import('./stage.ts')
   const { idSlot } = await import('./load.ts')
   const { token } = stage.instance
-  await stage.load('bare', signRequest(token, `/sign/${idSlot}`), { connections: 32, warm: 0, slice: milliseconds / 2 })
-  await stage.load('instance', signRequest(token), { connections: 32, warm: 0, slice: milliseconds })
+  await stage.load('bare', signRequest(token, `/sign/${idSlot}`), { connections: 128, warm: 0, slice: milliseconds / 3 })
+  await stage.load('instance', signRequest(token), { connections: 128, warm: 0, slice: milliseconds })
 }
 
 function readOptions(args: string[]): { quick: boolean; json: boolean; large: boolean; directory: string } | null {

@@ -55,7 +55,7 @@ export async function measureBatches(stage: Stage, put: Put): Promise<void> {
   await checkBatch(stage, 100)
   const loops: number[] = []
   for (const connections of batchConnections) {
-    const [loop, real] = await alternate<LoadResult | number>(Math.max(2, plan.slices - 1), [
+    const [loop, real] = await alternate<LoadResult | number>(Math.max(1, plan.slices - 1), [
       () => stage.loop(),
       () => stage.load('instance', hundred, { connections }),
     ])
@@ -73,7 +73,7 @@ export async function measureBatches(stage: Stage, put: Put): Promise<void> {
     put(summary(section, 'batch of 4', connections, results.map((one) => ({ ...one, rate: one.rate * 4 }))))
   }
   const short = { slice: plan.slice / 2, warm: plan.warm / 2 }
-  const [single, batch, parallel] = await alternate(plan.slices + 1, [
+  const [single, batch, parallel] = await alternate(plan.slices, [
     () => realSign(stage, 1, short),
     () => stage.load('instance', four, { connections: 1, ...short }),
     () => stage.load('instance', signRequest(instance.token), { connections: 4, together: true, ...short }),

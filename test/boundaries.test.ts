@@ -55,6 +55,7 @@ const exceptions: Record<string, readonly string[]> = {
     '@cosmjs/encoding',
     '@cosmjs/proto-signing',
     'cosmjs-types',
+    'pg',
   ],
 }
 

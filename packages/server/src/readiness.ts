@@ -11,7 +11,7 @@ export interface Check {
 
 /** Looks at database, signer and logs. Never rejects: what cannot be asked is a check that failed. */
 export async function readReadiness(pool: Pool, signer: SignerClient, keeper: Keeper, signerStarts: () => number): Promise<readonly Check[]> {
-  return [...(await databaseChecks(pool)), ...signerChecks(signer, signerStarts()), logCheck(keeper)]
+  return [...(await databaseChecks(pool)), ...(await signerChecks(signer, signerStarts())), logCheck(keeper)]
 }
 
 async function databaseChecks(pool: Pool): Promise<Check[]> {
@@ -27,8 +27,8 @@ async function databaseChecks(pool: Pool): Promise<Check[]> {
   }
 }
 
-function signerChecks(signer: SignerClient, starts: number): Check[] {
-  const facts = signer.capabilities
+async function signerChecks(signer: SignerClient, starts: number): Promise<Check[]> {
+  const facts = signer.capabilities && (await signer.hello().catch(() => null))
   if (!facts) return [{ name: 'signer', ok: false, detail: 'no signer is connected' }]
   const engines = facts.algorithms.map((row) => `${row.name} by ${row.engine}${row.native ? '' : ' (slower: no native build here)'}`).join(', ')
   return [

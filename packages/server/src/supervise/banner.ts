@@ -3,13 +3,17 @@ import type { Config } from './config.ts'
 import type { Instance } from './data-directory.ts'
 import type { FirstOrganization } from './welcome.ts'
 
-/** What a person reads when everything runs. `first` is what the first start made; later starts print no key. */
+/**
+ * What a person reads when everything runs. `first` is what the first start made; later starts print no key, and name the
+ * command that makes one for one of the `organizations`.
+ */
 export function banner(
   config: Config,
   instance: Instance,
   url: string,
   directory: string,
   first: FirstOrganization | null,
+  organizations: readonly string[],
 ): string {
   const lines = [
     '',
@@ -25,7 +29,9 @@ export function banner(
   const usual = config.dataDirectory === join(directory, '.popsigner')
   const elsewhere = usual ? [] : [`  export POPSIGNER_DATA_DIR=${quote(config.dataDirectory)}`]
   if (first === null) {
-    lines.push('', 'Another API key:', '', ...elsewhere, '  npx popsigner api-keys create --org default another', '')
+    const name = organizations.includes('default') ? 'default' : organizations[0]
+    if (name === undefined) lines.push('', 'It has no organization yet:', '', ...elsewhere, '  npx popsigner orgs create <name>', '')
+    else lines.push('', 'Another API key:', '', ...elsewhere, `  npx popsigner api-keys create --org ${name} another`, '')
     return lines.join('\n')
   }
   lines.push(

@@ -10,7 +10,7 @@ import { Refusal } from './refusal.ts'
 import { takeRunLock } from './run-lock.ts'
 import { endBySignal, Interrupted } from './signals.ts'
 import { createSupervisor } from './supervisor.ts'
-import { makeFirstOrganization, refreshProfile } from './welcome.ts'
+import { makeFirstOrganization, organizationNames, refreshProfile } from './welcome.ts'
 
 /**
  * Runs an existing instance until a signal ends it, and answers the exit code (`Ending.done`). Creates no instance.
@@ -53,7 +53,7 @@ async function run(config: Config, instance: Instance): Promise<number> {
     const welcome = join(config.dataDirectory, layout.welcome)
     const first = existsSync(welcome) ? await makeFirstOrganization(adminSocket, config.dataDirectory, url) : null
     if (first === null) refreshProfile(config.dataDirectory, url)
-    say(banner(config, instance, url, process.cwd(), first))
+    say(banner(config, instance, url, process.cwd(), first, await organizationNames(adminSocket)))
     rmSync(welcome, { force: true })
   } catch (error) {
     if (!(error instanceof Interrupted)) {

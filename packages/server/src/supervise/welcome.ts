@@ -12,6 +12,12 @@ export interface FirstOrganization {
 
 const organizationName = 'default'
 
+/** Names of the organizations there are, newest first. */
+export async function organizationNames(adminSocket: string): Promise<string[]> {
+  const { organizations } = await callAdmin(adminSocket, 'GET', 'organizations')
+  return (organizations as { name: string }[]).map(({ name }) => name)
+}
+
 /** Directory in the data directory with the profile that `npx popsigner` uses where it finds this data directory. */
 export const clientDirectory = 'client'
 
