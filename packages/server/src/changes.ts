@@ -1,15 +1,20 @@
-import type { Pool, PoolClient } from 'pg'
 import { encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import { buildLeaf, type LeafInput } from '@popsigner/transparency/record'
-import { authorizeWithin, type Authorization, type AuthorizeItem, type OrganizationChange } from './authorize/authorizer.ts'
+import type { Pool, PoolClient } from 'pg'
+import {
+  type Authorization,
+  type AuthorizeItem,
+  authorizeWithin,
+  type OrganizationChange,
+} from './authorize/authorizer.ts'
 import { findRecord } from './authorize/find-record.ts'
 import { RequestFault } from './http/request-fault.ts'
 import { newUuid } from './ids.ts'
+import type { Committer } from './log/commitments.ts'
 import { commit, type Text } from './log/commitments.ts'
 import { encodeTexts, type TextField } from './log/leaves.ts'
-import { refusalOf, type Claim } from './signing/signing.ts'
+import { type Claim, refusalOf } from './signing/signing.ts'
 import type { OrganizationState, Organizations } from './tenants/organization.ts'
-import type { Committer } from './log/commitments.ts'
 
 const maximumDecisions = 6
 
@@ -52,7 +57,9 @@ export interface Change<T> {
 }
 
 /** A change made, or the index of the record that an earlier request with the same idempotency key led to. */
-export type Changed<T> = { readonly kind: 'made'; readonly value: T } | { readonly kind: 'replayed'; readonly index: number }
+export type Changed<T> =
+  | { readonly kind: 'made'; readonly value: T }
+  | { readonly kind: 'replayed'; readonly index: number }
 
 export interface Changes {
   /**
@@ -63,7 +70,11 @@ export interface Changes {
 }
 
 /** Changes through `pool`, whose connections have `lock_timeout` set. */
-export function createChanges(pool: Pool, organizations: Organizations, onAppended: (organization: string, size: number) => void): Changes {
+export function createChanges(
+  pool: Pool,
+  organizations: Organizations,
+  onAppended: (organization: string, size: number) => void,
+): Changes {
   async function attempt<T>(actor: Actor, change: Change<T>): Promise<Changed<T> | { kind: 'epoch'; epoch: number }> {
     const stamp = Date.now()
     const { items, ids } = await prepareRecords(actor, change.records, change.claim, stamp)
@@ -91,7 +102,10 @@ export function createChanges(pool: Pool, organizations: Organizations, onAppend
       onAppended(actor.organization.id, last.index + 1)
       return { kind: 'made', value }
     } catch (error) {
-      if (!broken) await client.query('rollback').catch(() => { broken = true })
+      if (!broken)
+        await client.query('rollback').catch(() => {
+          broken = true
+        })
       throw error
     } finally {
       client.release(broken)
@@ -107,43 +121,78 @@ export function createChanges(pool: Pool, organizations: Organizations, onAppend
         organizations.supersede(actor.organization.id, result.epoch)
         actor = await actor.renew()
       }
-      throw new RequestFault('organization.busy', 'The organization is being changed; try again.', { retryAfterSeconds: 1 })
+      throw new RequestFault('organization.busy', 'The organization is being changed; try again.', {
+        retryAfterSeconds: 1,
+      })
     },
   }
 }
 
 function settle(answer: Authorization): { kind: 'epoch'; epoch: number } | { kind: 'replayed'; index: number } {
   switch (answer.status) {
-    case 'epoch': return { kind: 'epoch', epoch: answer.epoch }
+    case 'epoch':
+      return { kind: 'epoch', epoch: answer.epoch }
     case 'replayed':
       if (answer.sameBody) return { kind: 'replayed', index: answer.index }
-      throw new RequestFault('idempotency.body_mismatch', 'This Idempotency-Key was used in the last 24 hours with another body.')
-    case 'authorized': throw new TypeError('settle: nothing was refused')
-    default: throw refusalOf(answer)
+      throw new RequestFault(
+        'idempotency.body_mismatch',
+        'This Idempotency-Key was used in the last 24 hours with another body.',
+      )
+    case 'authorized':
+      throw new TypeError('settle: nothing was refused')
+    default:
+      throw refusalOf(answer)
   }
 }
 
 /** The items that append these records, and their ids. The claim goes with the first. */
-export async function prepareRecords(actor: Actor, records: readonly NewRecord[], claim: Claim | null, stamp: number): Promise<{ items: AuthorizeItem[]; ids: RecordId[] }> {
+export async function prepareRecords(
+  actor: Actor,
+  records: readonly NewRecord[],
+  claim: Claim | null,
+  stamp: number,
+): Promise<{ items: AuthorizeItem[]; ids: RecordId[] }> {
   const made = await Promise.all(records.map((record) => leafOf(actor, record, stamp)))
   return {
-    items: made.map(({ id, leaf, texts }, i): AuthorizeItem => ({
-      organization: actor.organization.id, epoch: actor.organization.epoch, record: id, stamp, leaf, texts, charge: 0, limit: null,
-      claim: i === 0 ? (claim?.claim ?? null) : null, body: i === 0 ? (claim?.body ?? null) : null,
-    })),
+    items: made.map(
+      ({ id, leaf, texts }, i): AuthorizeItem => ({
+        organization: actor.organization.id,
+        epoch: actor.organization.epoch,
+        record: id,
+        stamp,
+        leaf,
+        texts,
+        charge: 0,
+        limit: null,
+        claim: i === 0 ? (claim?.claim ?? null) : null,
+        body: i === 0 ? (claim?.body ?? null) : null,
+      }),
+    ),
     ids: made.map(({ id }): RecordId => ({ text: encodeTypeId('rec', id), uuid: uuidText(id), at: new Date(stamp) })),
   }
 }
 
-async function leafOf(actor: Actor, record: NewRecord, stamp: number): Promise<{ id: Uint8Array; leaf: Uint8Array; texts: Uint8Array }> {
+async function leafOf(
+  actor: Actor,
+  record: NewRecord,
+  stamp: number,
+): Promise<{ id: Uint8Array; leaf: Uint8Array; texts: Uint8Array }> {
   const id = newUuid()
   const text = encodeTypeId('rec', id)
   const own = await Promise.all(
-    Object.entries(record.texts ?? {}).map(([field, value]) => actor.committer.text(field as TextField, value as string)))
+    Object.entries(record.texts ?? {}).map(([field, value]) =>
+      actor.committer.text(field as TextField, value as string),
+    ),
+  )
   const texts = [...actor.texts, ...own]
   const commitments = Object.fromEntries(texts.map((t) => [t.field, commit(t, text)]))
   const leaf = buildLeaf({
-    ...record.fields, ...commitments, log: actor.organization.log, id: text, time: new Date(stamp).toISOString(), actor: actor.actor,
+    ...record.fields,
+    ...commitments,
+    log: actor.organization.log,
+    id: text,
+    time: new Date(stamp).toISOString(),
+    actor: actor.actor,
     ...(actor.request === undefined ? {} : { request: actor.request }),
   } as LeafInput)
   return { id, leaf, texts: encodeTexts(texts) }

@@ -6,8 +6,8 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createInterface } from 'node:readline'
-import pg from 'pg'
 import { SignerClient } from '@popsigner/custody/client'
+import pg from 'pg'
 import { type AppendedBatch, createAuthorizer } from './authorize/authorizer.ts'
 import { createChanges } from './changes.ts'
 import { readInstance, refuseUnsafeDatabase } from './database/instance.ts'
@@ -37,26 +37,37 @@ import type { ServerConfiguration } from './supervise/contract.ts'
 import { createCredentials } from './tenants/credential.ts'
 import { createOrganizations } from './tenants/organization.ts'
 
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version
 const authorizeFlights = 6
 const drainMilliseconds = 8_000
+/** Anybody may ask for readiness: the parts are looked at twice a second at the most. */
+const readinessMilliseconds = 500
 const lastRequestMilliseconds = 4_000
 
 async function main(): Promise<void> {
   const configuration = await readConfiguration()
   const log = createLog(configuration.logLevel)
   const proof = readFileSync(configuration.proofFile)
-  const https = configuration.tls ? { cert: readFileSync(configuration.tls.certFile), key: readFileSync(configuration.tls.keyFile) } : undefined
+  const https = configuration.tls
+    ? { cert: readFileSync(configuration.tls.certFile), key: readFileSync(configuration.tls.keyFile) }
+    : undefined
   const settings = connectionSettings(configuration.database)
   // Apart, so that reads never wait for a connection behind authorizing transactions, nor these behind them.
   const authorizing = new pg.Pool({ ...settings, max: authorizeFlights })
   const pool = new pg.Pool({ ...settings, max: 10 })
-  for (const one of [authorizing, pool]) one.on('error', (error) => log.warn('a database connection was lost', errorFields(error)))
+  for (const one of [authorizing, pool])
+    one.on('error', (error) => log.warn('a database connection was lost', errorFields(error)))
 
   const state = { ready: false, draining: false }
   // Rows of the table are mounted before anything can be asked of them; the parts they work with come with the database.
   let keeper: Keeper | undefined
-  const signer = new SignerClient({ socket: configuration.signerSocket, instance: configuration.instance, proof, term: 1 })
+  const signer = new SignerClient({
+    socket: configuration.signerSocket,
+    instance: configuration.instance,
+    proof,
+    term: 1,
+  })
   let connections = 0
   signer.on('connected', () => {
     connections++
@@ -64,29 +75,64 @@ async function main(): Promise<void> {
   })
   signer.on('disconnected', () => log.warn('the signer is not connected'))
   const metrics = createMetrics({
-    lagSeconds: () => (keeper?.lagMilliseconds() ?? 0) / 1000, signerConnected: () => signer.capabilities !== null, logsBehind: () => keeper?.behind().length ?? 0,
+    lagSeconds: () => (keeper?.lagMilliseconds() ?? 0) / 1000,
+    signerConnected: () => signer.capabilities !== null,
+    logsBehind: () => keeper?.behind().length ?? 0,
   })
   const organizations = createOrganizations(pool, configuration.instance)
   const credentials = createCredentials(pool, organizations)
-  const appended = (organization: string, size: number, batch?: AppendedBatch): void => keeper?.appended(organization, size, batch)
-  const authorizer = createAuthorizer({ pool: authorizing, flights: authorizeFlights, onAppended: appended, observe: metrics.batch })
+  const appended = (organization: string, size: number, batch?: AppendedBatch): void =>
+    keeper?.appended(organization, size, batch)
+  const authorizer = createAuthorizer({
+    pool: authorizing,
+    flights: authorizeFlights,
+    onAppended: appended,
+    observe: metrics.batch,
+  })
   keeper = createKeeper({ pool, signer, organizations, authorizer, log })
   const changes = createChanges(pool, organizations, appended)
   const activity = createActivity(authorizer, organizations, (apiKey, at) => {
-    pool.query('insert into api_key_uses values ($1, $2) on conflict (api_key_id) do update set last_used_at = excluded.last_used_at', [apiKey, new Date(at)])
+    pool
+      .query(
+        'insert into api_key_uses values ($1, $2) on conflict (api_key_id) do update set last_used_at = excluded.last_used_at',
+        [apiKey, new Date(at)],
+      )
       .catch((error: unknown) => log.warn('the use of an API key was not noted', errorFields(error)))
   })
   const signing = createSigning({
-    pool, organizations, authorizer, signer, keeper, observe: metrics.signature, onError: (error) => log.error('signing failed', errorFields(error)),
+    pool,
+    organizations,
+    authorizer,
+    signer,
+    keeper,
+    observe: metrics.signature,
+    onError: (error) => log.error('signing failed', errorFields(error)),
   })
   let wake = (): void => {}
-  const services: Services = { instance: configuration.instance, pool, changes, signer, keeper, signing, wakeJobs: () => wake() }
-  const checks = () => readReadiness(pool, signer, services.keeper, () => connections)
+  const services: Services = {
+    instance: configuration.instance,
+    pool,
+    changes,
+    signer,
+    keeper,
+    signing,
+    wakeJobs: () => wake(),
+  }
+  const checks = rememberFor(readinessMilliseconds, () =>
+    readReadiness(pool, signer, services.keeper, () => connections),
+  )
   const app = createApp({
-    access: createAccess(credentials, activity, metrics), metrics, log, ...(https ? { https } : {}),
+    access: createAccess(credentials, activity, metrics),
+    metrics,
+    log,
+    ...(https ? { https } : {}),
     handlers: {
-      ...keyHandlers(services), ...signingHandlers(services, activity), ...transferHandlers(services), ...accessHandlers(services),
-      ...auditHandlers(services), ...systemHandlers(configuration.instance, version, checks),
+      ...keyHandlers(services),
+      ...signingHandlers(services, activity),
+      ...transferHandlers(services),
+      ...accessHandlers(services),
+      ...auditHandlers(services),
+      ...systemHandlers(configuration.instance, version, checks),
     },
   })
   app.addHook('onRequest', (request, _reply, done) => {
@@ -94,18 +140,34 @@ async function main(): Promise<void> {
     else done(new RequestFault('instance.not_ready', 'The server is starting or ending.', { retryAfterSeconds: 1 }))
   })
   const exposition = async (): Promise<string> => metrics.registry.metrics()
-  const metricsServer = configuration.metrics === null ? null : createServer((request, response) => {
-    if (request.method !== 'GET' || request.url !== '/metrics') response.writeHead(404).end()
-    else void exposition().then((text) => response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text))
-  })
+  const metricsServer =
+    configuration.metrics === null
+      ? null
+      : createServer((request, response) => {
+          if (request.method !== 'GET' || request.url !== '/metrics') response.writeHead(404).end()
+          else
+            void exposition().then((text) =>
+              response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text),
+            )
+        })
   if (!metricsServer) {
     app.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await exposition()))
   }
   const started = Date.now()
-  const admin = createAdmin({ instance: configuration.instance, pool, signer, organizations, changes, keeper }, async () => ({
-    instance: configuration.instance, version, pid: process.pid, uptime_seconds: Math.floor((Date.now() - started) / 1000), url: urlOf(configuration, port),
-    organizations: (await listOrganizations(pool)).length, checks: await checks(), projection_lag_ms: services.keeper.lagMilliseconds(),
-  }), log)
+  const admin = createAdmin(
+    { instance: configuration.instance, pool, signer, organizations, changes, keeper },
+    async () => ({
+      instance: configuration.instance,
+      version,
+      pid: process.pid,
+      uptime_seconds: Math.floor((Date.now() - started) / 1000),
+      url: urlOf(configuration, port),
+      organizations: (await listOrganizations(pool)).length,
+      checks: await checks(),
+      projection_lag_ms: services.keeper.lagMilliseconds(),
+    }),
+    log,
+  )
 
   await app.listen({ host: configuration.host, port: configuration.port })
   const address = app.server.address()
@@ -154,6 +216,14 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => {})
 }
 
+function rememberFor<T>(milliseconds: number, read: () => Promise<T>): () => Promise<T> {
+  let last: { readonly at: number; readonly value: Promise<T> } | undefined
+  return () => {
+    if (!last || Date.now() - last.at > milliseconds) last = { at: Date.now(), value: read() }
+    return last.value
+  }
+}
+
 function readConfiguration(): Promise<ServerConfiguration> {
   return new Promise((resolve, reject) => {
     const lines = createInterface({ input: process.stdin })
@@ -177,7 +247,10 @@ function giveUpRoot({ uid, gid }: ServerConfiguration): void {
   process.setuid?.(uid)
 }
 
-function listen(server: ReturnType<typeof createServer>, where: { host: string; port: number } | { path: string }): Promise<void> {
+function listen(
+  server: ReturnType<typeof createServer>,
+  where: { host: string; port: number } | { path: string },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     // Only the owner, and root, may speak to the admin socket.
@@ -194,15 +267,21 @@ function urlOf({ host, tls }: ServerConfiguration, port: number): string {
 }
 
 const refusals: { readonly [code: string]: (detail: Record<string, unknown>) => string } = {
-  'database.newer': (d) => `The database has schema ${d['database']} and this version knows ${d['code']}: start the newer version that wrote it.`,
+  'database.newer': (d) =>
+    `The database has schema ${d['database']} and this version knows ${d['code']}: start the newer version that wrote it.`,
   'database.unsafe': (d) => `The database has ${d['setting']} switched off and could lose records: switch it on.`,
-  'database.instance_differs': (d) => `The database belongs to the instance ${d['database']} and this data directory to ${d['configured']}: set DATABASE_URL or POPSIGNER_DATA_DIR to the other.`,
+  'database.instance_differs': (d) =>
+    `The database belongs to the instance ${d['database']} and this data directory to ${d['configured']}: set DATABASE_URL or POPSIGNER_DATA_DIR to the other.`,
   'configuration.invalid': (d) => `${d['field']}: ${d['reason']}.`,
 }
 
 main().catch((error: unknown) => {
-  const text = error instanceof ServerFault ? refusals[error.code]?.(error.detail as Record<string, unknown>) : undefined
+  const text =
+    error instanceof ServerFault ? refusals[error.code]?.(error.detail as Record<string, unknown>) : undefined
   process.stdout.write(`${JSON.stringify({ refusal: text ?? 'The server could not start; its log says why.' })}\n`)
-  if (!text) process.stderr.write(`${JSON.stringify({ level: 'error', msg: 'the server could not start', ...errorFields(error), message: error instanceof Error ? error.message : undefined })}\n`)
+  if (!text)
+    process.stderr.write(
+      `${JSON.stringify({ level: 'error', msg: 'the server could not start', ...errorFields(error), message: error instanceof Error ? error.message : undefined })}\n`,
+    )
   process.exit(1)
 })

@@ -121,7 +121,12 @@ export interface Authorizer {
  * batch. Organizations share a transaction when they are ready together; one whose row is held elsewhere is set apart, waits
  * at most the lock timeout, and is then answered `busy`.
  */
-export function createAuthorizer({ pool, flights: maximumFlights, onAppended, observe }: AuthorizerOptions): Authorizer {
+export function createAuthorizer({
+  pool,
+  flights: maximumFlights,
+  onAppended,
+  observe,
+}: AuthorizerOptions): Authorizer {
   const queues = new Map<string, Queue>()
   const ready = new Set<string>()
   const waitingForIdle: (() => void)[] = []
@@ -207,13 +212,24 @@ export function createAuthorizer({ pool, flights: maximumFlights, onAppended, ob
     const started = performance.now()
     let rows: AuthorizeRow[]
     try {
-      rows = (await pool.query(statement(groups.map((g) => g.map((e) => e.item)), groups.length === 1, {}))).rows as AuthorizeRow[]
+      rows = (
+        await pool.query(
+          statement(
+            groups.map((g) => g.map((e) => e.item)),
+            groups.length === 1,
+            {},
+          ),
+        )
+      ).rows as AuthorizeRow[]
     } catch (error) {
       await recover(groups, error)
       return
     }
     const committedAt = Date.now()
-    observe?.(groups.reduce((n, g) => n + g.length, 0), (performance.now() - started) / 1000)
+    observe?.(
+      groups.reduce((n, g) => n + g.length, 0),
+      (performance.now() - started) / 1000,
+    )
     groups.forEach((entries, i) => {
       const row = rows[i] as AuthorizeRow
       const organization = (entries[0] as Entry).item.organization
@@ -241,13 +257,19 @@ export function createAuthorizer({ pool, flights: maximumFlights, onAppended, ob
     }
     for (const entries of groups) {
       const organization = (entries[0] as Entry).item.organization
-      const found = await findRecord(pool, organization, entries.map((e) => e.item.record))
+      const found = await findRecord(
+        pool,
+        organization,
+        entries.map((e) => e.item.record),
+      )
       const committedAt = Date.now()
       entries.forEach((entry, i) => {
         const index = found?.indexes[i]
-        entry.settle(index === undefined || index === null || found === null
-          ? { status: 'unavailable' }
-          : { status: 'authorized', index, epoch: found.epoch, committedAt })
+        entry.settle(
+          index === undefined || index === null || found === null
+            ? { status: 'unavailable' }
+            : { status: 'authorized', index, epoch: found.epoch, committedAt },
+        )
       })
       if (found && found.size > 0) onAppended(organization, found.size)
     }
@@ -261,7 +283,8 @@ export function createAuthorizer({ pool, flights: maximumFlights, onAppended, ob
   return {
     enqueue,
     submit: (item) => new Promise((resolve) => enqueue(item, resolve)),
-    idle: () => (flights === 0 && ready.size === 0 ? Promise.resolve() : new Promise((resolve) => waitingForIdle.push(resolve))),
+    idle: () =>
+      flights === 0 && ready.size === 0 ? Promise.resolve() : new Promise((resolve) => waitingForIdle.push(resolve)),
   }
 }
 
@@ -270,7 +293,11 @@ export function createAuthorizer({ pool, flights: maximumFlights, onAppended, ob
  * stand or fall with them. A lock that is not had within the lock timeout answers `busy`, a skewed clock `skewed`; any other
  * database error is thrown. After anything but `authorized` the caller rolls back.
  */
-export async function authorizeWithin(client: Connection, items: readonly AuthorizeItem[], change: OrganizationChange): Promise<Authorization[]> {
+export async function authorizeWithin(
+  client: Connection,
+  items: readonly AuthorizeItem[],
+  change: OrganizationChange,
+): Promise<Authorization[]> {
   try {
     const { rows } = (await client.query(statement([items], true, change))) as QueryResult<AuthorizeRow>
     return read(rows[0] as AuthorizeRow, items.length, Date.now())
@@ -281,7 +308,11 @@ export async function authorizeWithin(client: Connection, items: readonly Author
   }
 }
 
-function statement(groups: readonly (readonly AuthorizeItem[])[], wait: boolean, change: OrganizationChange): { name: string; text: string; values: unknown[] } {
+function statement(
+  groups: readonly (readonly AuthorizeItem[])[],
+  wait: boolean,
+  change: OrganizationChange,
+): { name: string; text: string; values: unknown[] } {
   // The database locks in id order; sending them so keeps its answers in the order of the groups.
   const items = groups.length === 1 ? (groups[0] as readonly AuthorizeItem[]) : groups.flat()
   let charges = '{'
@@ -322,9 +353,24 @@ function statement(groups: readonly (readonly AuthorizeItem[])[], wait: boolean,
     name: 'authorize',
     text,
     values: [
-      wait, first.map((i) => i.organization), groups.map((g) => g.length), first.map((i) => i.epoch), first.map((i) => i.limit),
-      new Date(stamp), `${charges}}`, `${claims}}`, `${bodies}}`, `${lengths}}`, leaves, `${textLengths}}`, texts,
-      change.bump ?? false, change.keys ?? 0, change.keyLimit ?? null, change.namespaces ?? 0, change.namespaceLimit ?? null,
+      wait,
+      first.map((i) => i.organization),
+      groups.map((g) => g.length),
+      first.map((i) => i.epoch),
+      first.map((i) => i.limit),
+      new Date(stamp),
+      `${charges}}`,
+      `${claims}}`,
+      `${bodies}}`,
+      `${lengths}}`,
+      leaves,
+      `${textLengths}}`,
+      texts,
+      change.bump ?? false,
+      change.keys ?? 0,
+      change.keyLimit ?? null,
+      change.namespaces ?? 0,
+      change.namespaceLimit ?? null,
     ],
   }
 }
@@ -333,15 +379,28 @@ function read(row: AuthorizeRow, count: number, committedAt: number): Authorizat
   const epoch = Number(row.current_epoch)
   const answers = new Array<Authorization>(count)
   if (row.status !== 'done') {
-    const answer: Authorization = row.status === 'epoch' ? { status: 'epoch', epoch } : row.status === 'locked' ? { status: 'busy' } : { status: row.status }
+    const answer: Authorization =
+      row.status === 'epoch'
+        ? { status: 'epoch', epoch }
+        : row.status === 'locked'
+          ? { status: 'busy' }
+          : { status: row.status }
     return answers.fill(answer)
   }
   const first = Number(row.first_index)
   for (let i = 0; i < count; i++) {
     const outcome = row.outcomes === null ? first + i : Number(row.outcomes[i])
-    answers[i] = outcome >= 0 ? { status: 'authorized', index: outcome, epoch, committedAt }
-      : outcome === -1 ? { status: 'quota' }
-      : { status: 'replayed', index: Number(row.replayed_index?.[i]), sameBody: row.replayed_match?.[i] === true, epoch }
+    answers[i] =
+      outcome >= 0
+        ? { status: 'authorized', index: outcome, epoch, committedAt }
+        : outcome === -1
+          ? { status: 'quota' }
+          : {
+              status: 'replayed',
+              index: Number(row.replayed_index?.[i]),
+              sameBody: row.replayed_match?.[i] === true,
+              epoch,
+            }
   }
   return answers
 }

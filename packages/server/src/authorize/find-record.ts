@@ -1,5 +1,5 @@
-import type { Pool } from 'pg'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
+import type { Pool } from 'pg'
 import { eachLeaf } from '../log/leaves.ts'
 
 const attempts = 20
@@ -10,7 +10,11 @@ const pauseMilliseconds = 250
  * organization's lock first, so that a transaction still on its way has ended when it looks. Answers an index or null for
  * each record, with the present epoch and size; null when the database could not be asked within 5 s.
  */
-export async function findRecord(pool: Pool, organization: string, records: readonly Uint8Array[]): Promise<{ indexes: (number | null)[]; epoch: number; size: number } | null> {
+export async function findRecord(
+  pool: Pool,
+  organization: string,
+  records: readonly Uint8Array[],
+): Promise<{ indexes: (number | null)[]; epoch: number; size: number } | null> {
   const wanted = new Map(records.map((id, i) => [encodeTypeId('rec', id), i]))
   for (let attempt = 0; attempt < attempts; attempt++) {
     try {
@@ -22,7 +26,9 @@ export async function findRecord(pool: Pool, organization: string, records: read
         const { rows } = await client.query<{ tree_size: string; size: number; epoch: string; leaves: Buffer }>(
           `select tree_size, size, epoch, leaves from batches where organization_id = $1
              and (time > now() - interval '1 minute' or tree_size = (select max(tree_size) from batches where organization_id = $1))
-           order by tree_size desc limit 2000`, [organization])
+           order by tree_size desc limit 2000`,
+          [organization],
+        )
         await client.query('commit')
         const indexes = new Array<number | null>(records.length).fill(null)
         for (const row of rows) {

@@ -21,7 +21,9 @@ export const schemaVersion = migrations.at(-1)?.version ?? 0
 export async function migrate(client: Client): Promise<void> {
   await client.query('select pg_advisory_lock(731002)')
   try {
-    await client.query('create table if not exists migrations (version integer primary key, name text not null, applied_at timestamptz not null default now())')
+    await client.query(
+      'create table if not exists migrations (version integer primary key, name text not null, applied_at timestamptz not null default now())',
+    )
     const { rows } = await client.query<{ version: number | null }>('select max(version) as version from migrations')
     const present = rows[0]?.version ?? 0
     if (present > schemaVersion) throw new ServerFault('database.newer', { database: present, code: schemaVersion })
@@ -30,7 +32,10 @@ export async function migrate(client: Client): Promise<void> {
       await client.query('begin')
       try {
         await client.query(migration.sql)
-        await client.query('insert into migrations (version, name) values ($1, $2)', [migration.version, migration.name])
+        await client.query('insert into migrations (version, name) values ($1, $2)', [
+          migration.version,
+          migration.name,
+        ])
         await client.query('commit')
       } catch (error) {
         await client.query('rollback')

@@ -1,50 +1,92 @@
-
-import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { readExportTerms } from '@popsigner/api/schemas/keys'
-import { Answer, type Handlers } from '../http/app.ts'
+import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import type { RequestContext } from '../http/access.ts'
+import { Answer, type Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { creationRecord, insertKeys, type NewKey, newKey, specOf, termsOf } from '../keys/create.ts'
-import { scheduleDeletion, cancelDeletion } from '../keys/deletion.ts'
+import { cancelDeletion, scheduleDeletion } from '../keys/deletion.ts'
 import { rotateKey } from '../keys/rotate.ts'
 import { updateKey } from '../keys/update.ts'
-import { findKey, type KeyRow, keyColumns, keyTables, type KeyView, tagOf, viewKey } from '../keys/view.ts'
+import { findKey, type KeyRow, type KeyView, keyColumns, keyTables, tagOf, viewKey } from '../keys/view.ts'
 import type { Credential } from '../tenants/credential.ts'
-import { actorOf, currentKey, decodeCursor, encodeCursor, replayedLeaf, requestClaim, type Services, uuidForm } from './services.ts'
+import {
+  actorOf,
+  currentKey,
+  decodeCursor,
+  encodeCursor,
+  replayedLeaf,
+  requestClaim,
+  type Services,
+  uuidForm,
+} from './services.ts'
 
-type KeyHandlers = Pick<Handlers, 'keys.create' | 'keys.createBatch' | 'keys.list' | 'keys.get' | 'keys.update' | 'keys.delete' | 'keys.cancelDeletion' | 'keys.history' | 'keys.rotate'>
+type KeyHandlers = Pick<
+  Handlers,
+  | 'keys.create'
+  | 'keys.createBatch'
+  | 'keys.list'
+  | 'keys.get'
+  | 'keys.update'
+  | 'keys.delete'
+  | 'keys.cancelDeletion'
+  | 'keys.history'
+  | 'keys.rotate'
+>
 
 /** Handlers of a key's making, life and end. */
 export function keyHandlers(services: Services): KeyHandlers {
   const { pool, changes, signer, keeper } = services
 
   /** Makes keys, all or none, and answers their rows in order. `repeat` finds those of an earlier request. */
-  async function create(context: RequestContext, body: unknown, keysFor: (credential: Credential) => NewKey[]): Promise<KeyRow[]> {
+  async function create(
+    context: RequestContext,
+    body: unknown,
+    keysFor: (credential: Credential) => NewKey[],
+  ): Promise<KeyRow[]> {
     const { caller } = context
     await keeper.prove(caller.credential.organization)
     const changed = await changes.run(actorOf(caller), async (actor) => {
       const credential = { ...caller.credential, organization: actor.organization }
       const keys = keysFor(credential)
       // Made first and unused: the record needs the public key. What the transaction does not store never existed.
-      const made = await Promise.all(keys.map((key) => signer.create(key.id, currentKey(actor.organization), specOf(actor.organization, key, 1))))
+      const made = await Promise.all(
+        keys.map((key) => signer.create(key.id, currentKey(actor.organization), specOf(actor.organization, key, 1))),
+      )
       return {
         records: keys.map((key, i) => creationRecord(key, made[i] as (typeof made)[number])),
         change: { keys: keys.length, keyLimit: actor.organization.plan.keys },
         claim: requestClaim(context, '', body),
         async write(client, records) {
-          await insertKeys(client, actor.organization, keys.map((key, i) => ({ key, made: made[i] as (typeof made)[number] })), records, actor.actor, 'generated')
+          await insertKeys(
+            client,
+            actor.organization,
+            keys.map((key, i) => ({ key, made: made[i] as (typeof made)[number] })),
+            records,
+            actor.actor,
+            'generated',
+          )
           return keys.map((key) => key.uuid)
         },
       }
     })
     if (changed.kind === 'made') return rowsOf(changed.value, caller.credential)
     const count = keysFor(caller.credential).length
-    const leaves = await Promise.all(Array.from({ length: count }, (_, i) => replayedLeaf(services, caller.credential.organization, changed.index + i, 'key.created')))
-    return rowsOf(leaves.map((leaf) => uuidText(decodeTypeId(leaf.key, 'key') as Uint8Array)), caller.credential)
+    const leaves = await Promise.all(
+      Array.from({ length: count }, (_, i) =>
+        replayedLeaf(services, caller.credential.organization, changed.index + i, 'key.created'),
+      ),
+    )
+    return rowsOf(
+      leaves.map((leaf) => uuidText(decodeTypeId(leaf.key, 'key') as Uint8Array)),
+      caller.credential,
+    )
   }
 
   async function rowsOf(ids: readonly string[], credential: Credential): Promise<KeyRow[]> {
-    const { rows } = await pool.query<KeyRow>(`select ${keyColumns} from ${keyTables} where k.id = any ($1) and k.organization_id = $2`, [ids, credential.organization.id])
+    const { rows } = await pool.query<KeyRow>(
+      `select ${keyColumns} from ${keyTables} where k.id = any ($1) and k.organization_id = $2`,
+      [ids, credential.organization.id],
+    )
     const byId = new Map(rows.map((row) => [row.id, row]))
     return ids.map((id) => {
       const row = byId.get(id)
@@ -55,18 +97,27 @@ export function keyHandlers(services: Services): KeyHandlers {
 
   return {
     async 'keys.create'(context, { body }) {
-      const [row] = await create(context, body, (credential) => [newKey(credential, body.name, body.namespace, body.metadata, termsOf(body, readExportTerms(body)))])
+      const [row] = await create(context, body, (credential) => [
+        newKey(credential, body.name, body.namespace, body.metadata, termsOf(body, readExportTerms(body))),
+      ])
       return tagged(row as KeyRow)
     },
 
     async 'keys.createBatch'(context, { body }) {
-      const named = 'keys' in body
-        ? body.keys
-        : Array.from({ length: body.count }, (_, i) => ({ name: `${body.prefix}-${i + 1}`, namespace: body.namespace, metadata: body.metadata }))
+      const named =
+        'keys' in body
+          ? body.keys
+          : Array.from({ length: body.count }, (_, i) => ({
+              name: `${body.prefix}-${i + 1}`,
+              namespace: body.namespace,
+              metadata: body.metadata,
+            }))
       refuseRepeatedNames(named, 'keys' in body)
       const terms = termsOf(body, readExportTerms(body))
       try {
-        const rows = await create(context, body, (credential) => named.map(({ name, namespace, metadata }) => newKey(credential, name, namespace, metadata, terms)))
+        const rows = await create(context, body, (credential) =>
+          named.map(({ name, namespace, metadata }) => newKey(credential, name, namespace, metadata, terms)),
+        )
         return { keys: rows.map(viewKey) }
       } catch (error) {
         throw placed(error, named, 'keys' in body)
@@ -83,9 +134,21 @@ export function keyHandlers(services: Services): KeyHandlers {
            and ($4::text is null or k.name = $4) and ($5::text is null or k.algorithm = $5)
            and ($6::text is null or exists (select 1 from key_versions v where v.key_id = k.id and v.version = k.primary_version and v.state = $6))
          order by k.id desc limit $7`,
-        [credential.organization.id, after, namespaces, query.name ?? null, query.algorithm ?? null, query.state ?? null, query.limit + 1])
+        [
+          credential.organization.id,
+          after,
+          namespaces,
+          query.name ?? null,
+          query.algorithm ?? null,
+          query.state ?? null,
+          query.limit + 1,
+        ],
+      )
       const page = rows.slice(0, query.limit)
-      return { keys: page.map(viewKey), next_cursor: rows.length > query.limit ? encodeCursor([(page.at(-1) as KeyRow).id]) : null }
+      return {
+        keys: page.map(viewKey),
+        next_cursor: rows.length > query.limit ? encodeCursor([(page.at(-1) as KeyRow).id]) : null,
+      }
     },
 
     async 'keys.get'({ caller }, { params }) {
@@ -94,7 +157,8 @@ export function keyHandlers(services: Services): KeyHandlers {
 
     async 'keys.update'(context, { params, body }) {
       const match = context.headers['if-match']
-      if (match === undefined) throw new RequestFault('request.if_match_required', 'Send the ETag of the key as If-Match.')
+      if (match === undefined)
+        throw new RequestFault('request.if_match_required', 'Send the ETag of the key as If-Match.')
       await updateKey(services, context, params.id, body, match)
       return tagged(await findKey(pool, context.caller.credential, params.id))
     },
@@ -113,15 +177,29 @@ export function keyHandlers(services: Services): KeyHandlers {
       const key = await findKey(pool, caller.credential, params.id)
       const before = decodeCursor(query.cursor, /^[0-9]{1,15}$/)
       const { rows } = await pool.query<{
-        record_id: string; revision: string; event: string; actor: string; name: string; metadata: Record<string, string>; state: KeyView['state']; version: number
-        uses: KeyView['uses']; schemes: KeyView['schemes']; rotate_every_days: number | null; at: Date
+        record_id: string
+        revision: string
+        event: string
+        actor: string
+        name: string
+        metadata: Record<string, string>
+        state: KeyView['state']
+        version: number
+        uses: KeyView['uses']
+        schemes: KeyView['schemes']
+        rotate_every_days: number | null
+        at: Date
       }>(
         `select record_id, revision, event, actor, name, metadata, state, version, uses, schemes, rotate_every_days, at from key_history
-         where key_id = $1 and ($2::bigint is null or revision < $2) order by revision desc limit $3`, [key.id, before, query.limit + 1])
+         where key_id = $1 and ($2::bigint is null or revision < $2) order by revision desc limit $3`,
+        [key.id, before, query.limit + 1],
+      )
       const page = rows.slice(0, query.limit)
       return {
         history: page.map(({ record_id, at, revision: _, ...entry }) => ({
-          ...entry, record_id: encodeTypeId('rec', uuidBytes(record_id)), changed_at: at.toISOString(),
+          ...entry,
+          record_id: encodeTypeId('rec', uuidBytes(record_id)),
+          changed_at: at.toISOString(),
         })),
         next_cursor: rows.length > query.limit ? encodeCursor([(page.at(-1) as { revision: string }).revision]) : null,
       }
@@ -168,5 +246,14 @@ function placed(error: unknown, named: readonly { name: string; namespace: strin
   const field = error.code === 'key.name_taken' ? 'name' : error.code === 'namespace.not_found' ? 'namespace' : null
   if (!field) return error
   const i = named.findIndex((key) => error.detail.text.endsWith(` ${key[field]}.`))
-  return i < 0 ? error : new RequestFault(error.code, error.detail.text, { errors: [{ field: `keys[${i}].${field}`, message: field === 'name' ? 'is taken in its namespace' : 'is not a namespace' }] })
+  return i < 0
+    ? error
+    : new RequestFault(error.code, error.detail.text, {
+        errors: [
+          {
+            field: `keys[${i}].${field}`,
+            message: field === 'name' ? 'is taken in its namespace' : 'is not a namespace',
+          },
+        ],
+      })
 }

@@ -1,17 +1,17 @@
-import type { Pool } from 'pg'
+import { hash } from 'node:crypto'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import type { SignerClient } from '@popsigner/custody/client'
-import { hash } from 'node:crypto'
+import type { Material } from '@popsigner/custody/custodian'
+import type { EventName } from '@popsigner/transparency/events'
+import { type LeafOf, parseLeaf } from '@popsigner/transparency/record'
+import type { Pool } from 'pg'
 import type { Actor, Changes } from '../changes.ts'
 import type { RequestContext } from '../http/access.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import type { Keeper } from '../log/keeper.ts'
 import { readLeaf } from '../log/read-leaf.ts'
-import { claimOf, type Caller, type Claim, type Signing } from '../signing/signing.ts'
+import { type Caller, type Claim, claimOf, type Signing } from '../signing/signing.ts'
 import type { OrganizationState } from '../tenants/organization.ts'
-import { parseLeaf, type LeafOf } from '@popsigner/transparency/record'
-import type { EventName } from '@popsigner/transparency/events'
-import type { Material } from '@popsigner/custody/custodian'
 
 /** What handlers work with. */
 export interface Services {
@@ -28,8 +28,11 @@ export interface Services {
 /** The caller of a request as the author of changes. */
 export function actorOf(caller: Caller): Actor {
   return {
-    organization: caller.credential.organization, actor: caller.credential.actor, committer: caller.credential.committer,
-    request: caller.request, texts: [caller.address, caller.userAgent],
+    organization: caller.credential.organization,
+    actor: caller.credential.actor,
+    committer: caller.credential.committer,
+    request: caller.request,
+    texts: [caller.address, caller.userAgent],
     renew: async () => actorOf(await caller.renew()),
   }
 }
@@ -37,15 +40,27 @@ export function actorOf(caller: Caller): Actor {
 /** The claim of the request's idempotency key over its canonical body; null when it has none. */
 export function requestClaim(context: RequestContext, path: string, body: unknown): Claim | null {
   if (context.idempotencyKey === null) return null
-  return claimOf(context.caller.credential.actor, `${context.route} ${path}`, context.idempotencyKey, 0, hash('sha256', canonicalJson(body), 'hex'))
+  return claimOf(
+    context.caller.credential.actor,
+    `${context.route} ${path}`,
+    context.idempotencyKey,
+    0,
+    hash('sha256', canonicalJson(body), 'hex'),
+  )
 }
 
 /** The leaf that an earlier request with the same idempotency key led to. Throws when it is of another event. */
-export async function replayedLeaf<E extends EventName>(services: Services, organization: OrganizationState, index: number, ...events: E[]): Promise<LeafOf<E>> {
+export async function replayedLeaf<E extends EventName>(
+  services: Services,
+  organization: OrganizationState,
+  index: number,
+  ...events: E[]
+): Promise<LeafOf<E>> {
   const bytes = await readLeaf(services.pool, organization.id, index)
   if (!bytes) throw new RequestFault('record.expired', 'The record of the first time was removed.')
   const leaf = parseLeaf(bytes)
-  if (!(events as string[]).includes(leaf.event)) throw new RequestFault('idempotency.body_mismatch', 'This Idempotency-Key was used with another request.')
+  if (!(events as string[]).includes(leaf.event))
+    throw new RequestFault('idempotency.body_mismatch', 'This Idempotency-Key was used with another request.')
   return leaf as LeafOf<E>
 }
 
@@ -70,7 +85,9 @@ export function decodeCursor(cursor: string | undefined, form: RegExp): string |
   } catch {
     // It is refused below like any other that this server did not make.
   }
-  throw new RequestFault('request.invalid', 'One field is not accepted.', { errors: [{ field: 'cursor', message: 'must be a next_cursor of this list' }] })
+  throw new RequestFault('request.invalid', 'One field is not accepted.', {
+    errors: [{ field: 'cursor', message: 'must be a next_cursor of this list' }],
+  })
 }
 
 /** The form of a uuid in a cursor. */

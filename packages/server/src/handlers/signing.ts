@@ -1,15 +1,15 @@
 import { hash } from 'node:crypto'
-import type { Output } from '@popsigner/api/routes'
 import { problemOf } from '@popsigner/api/problems'
+import type { Output } from '@popsigner/api/routes'
 import { algorithm } from '@popsigner/crypto/algorithms'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
-import type { Handlers } from '../http/app.ts'
 import type { RequestContext } from '../http/access.ts'
+import type { Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { findKey } from '../keys/view.ts'
 import type { Activity } from '../log/activity.ts'
 import { readInput, type SigningInput } from '../signing/decide.ts'
-import { claimOf, type Claim, type Signature } from '../signing/signing.ts'
+import { type Claim, claimOf, type Signature } from '../signing/signing.ts'
 import type { Services } from './services.ts'
 
 type SigningHandlers = Pick<Handlers, 'keys.sign' | 'sign.batch' | 'keys.verify'>
@@ -24,7 +24,10 @@ export function signingHandlers(services: Services, activity: Activity): Signing
   async function once<T>(context: RequestContext, path: string, run: () => Promise<T>): Promise<T> {
     if (context.idempotencyKey === null) return run()
     const name = `${context.caller.credential.apiKey} ${context.route} ${path} ${context.idempotencyKey}`
-    if (inProgress.has(name)) throw new RequestFault('request.in_progress', 'A request with this Idempotency-Key has not ended yet.', { retryAfterSeconds: 1 })
+    if (inProgress.has(name))
+      throw new RequestFault('request.in_progress', 'A request with this Idempotency-Key has not ended yet.', {
+        retryAfterSeconds: 1,
+      })
     inProgress.add(name)
     try {
       return await run()
@@ -34,43 +37,59 @@ export function signingHandlers(services: Services, activity: Activity): Signing
   }
 
   return {
-    'keys.sign': (context, { params, body }) => once(context, params.id, async () => {
-      const made = await signing.sign(context.caller, params.id, body, claimFor(context, params.id, body))
-      if (made instanceof RequestFault) throw made
-      return viewSignature(made)
-    }),
+    'keys.sign': (context, { params, body }) =>
+      once(context, params.id, async () => {
+        const made = await signing.sign(context.caller, params.id, body, claimFor(context, params.id, body))
+        if (made instanceof RequestFault) throw made
+        return viewSignature(made)
+      }),
 
-    'sign.batch': (context, { body }) => once(context, '', async () => {
-      const { requests, ...defaults } = body
-      const bodyHash = context.idempotencyKey === null ? '' : hash('sha256', canonicalJson(body), 'hex')
-      const made = await Promise.all(requests.map(({ key_id, ...item }, i) => {
-        const input = { ...defaults, ...item } as SigningInput
-        // Item by item, so that what was refused the first time is decided anew by a repeat.
-        const claim = context.idempotencyKey === null ? null : claimOf(context.caller.credential.actor, context.route, context.idempotencyKey, i, bodyHash)
-        return signing.sign(context.caller, key_id, input, claim)
-      }))
-      const mismatch = made.find((one) => one instanceof RequestFault && one.code === 'idempotency.body_mismatch')
-      if (mismatch) throw mismatch
-      return {
-        signatures: made.map((one, i) => {
-          if (!(one instanceof RequestFault)) return viewSignature(one)
-          if (/^(key|quota)\./.test(one.code)) activity.denied(context.caller, 'key.sign_denied', one.code, null)
-          return { key_id: requests[i]?.key_id ?? '', error: { code: one.code, title: problemOf(one.code).title, detail: one.detail.text } }
-        }),
-      }
-    }),
+    'sign.batch': (context, { body }) =>
+      once(context, '', async () => {
+        const { requests, ...defaults } = body
+        const bodyHash = context.idempotencyKey === null ? '' : hash('sha256', canonicalJson(body), 'hex')
+        const made = await Promise.all(
+          requests.map(({ key_id, ...item }, i) => {
+            const input = { ...defaults, ...item } as SigningInput
+            // Item by item, so that what was refused the first time is decided anew by a repeat.
+            const claim =
+              context.idempotencyKey === null
+                ? null
+                : claimOf(context.caller.credential.actor, context.route, context.idempotencyKey, i, bodyHash)
+            return signing.sign(context.caller, key_id, input, claim)
+          }),
+        )
+        const mismatch = made.find((one) => one instanceof RequestFault && one.code === 'idempotency.body_mismatch')
+        if (mismatch) throw mismatch
+        return {
+          signatures: made.map((one, i) => {
+            if (!(one instanceof RequestFault)) return viewSignature(one)
+            if (/^(key|quota)\./.test(one.code)) activity.denied(context.caller, 'key.sign_denied', one.code, null)
+            return {
+              key_id: requests[i]?.key_id ?? '',
+              error: { code: one.code, title: problemOf(one.code).title, detail: one.detail.text },
+            }
+          }),
+        }
+      }),
 
     async 'keys.verify'({ caller }, { params, body }) {
       const key = await findKey(pool, caller.credential, params.id)
       const wanted = body.key_version ?? key.primary_version
       const version = key.versions.find((v) => v.version === wanted)
       if (!version) throw new RequestFault('key.version_not_found', `The key has versions 1 to ${key.versions.length}.`)
-      if (version.state === 'pre_active' || version.state === 'destroyed') throw new RequestFault('key.state_forbids', `Version ${wanted} of the key is ${version.state}; it cannot verify.`)
+      if (version.state === 'pre_active' || version.state === 'destroyed')
+        throw new RequestFault(
+          'key.state_forbids',
+          `Version ${wanted} of the key is ${version.state}; it cannot verify.`,
+        )
       const input = readInput(key.algorithm, body)
       if (input instanceof RequestFault) throw input
       const row = algorithm(key.algorithm)
       const covered = row.input === 'digest' ? Buffer.from(input.digest, 'hex') : input.data
-      return { valid: row.verify(Buffer.from(body.signature, 'base64'), covered, Buffer.from(version.public_key, 'hex')) }
+      return {
+        valid: row.verify(Buffer.from(body.signature, 'base64'), covered, Buffer.from(version.public_key, 'hex')),
+      }
     },
   }
 }
@@ -80,12 +99,22 @@ function claimFor(context: RequestContext, id: string, body: SigningInput): Clai
   if (context.idempotencyKey === null) return null
   const { data, encoding, hash: name, key_version, prehashed } = body
   const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed })
-  return claimOf(context.caller.credential.actor, `keys.sign ${id}`, context.idempotencyKey, 0, hash('sha256', canonical, 'hex'))
+  return claimOf(
+    context.caller.credential.actor,
+    `keys.sign ${id}`,
+    context.idempotencyKey,
+    0,
+    hash('sha256', canonical, 'hex'),
+  )
 }
 
 function viewSignature(made: Signature): SignatureView {
   return {
-    key_id: made.key, signature: Buffer.from(made.signature.buffer, made.signature.byteOffset, made.signature.length).toString('base64'),
-    public_key: made.publicKey, key_version: made.version, ...(made.recovery === null ? {} : { recovery_id: made.recovery }), record_id: made.record,
+    key_id: made.key,
+    signature: Buffer.from(made.signature.buffer, made.signature.byteOffset, made.signature.length).toString('base64'),
+    public_key: made.publicKey,
+    key_version: made.version,
+    ...(made.recovery === null ? {} : { recovery_id: made.recovery }),
+    record_id: made.record,
   }
 }

@@ -30,15 +30,33 @@ export function transferHandlers(services: Services): TransferHandlers {
         `with forgotten as (delete from wrapping_keys where expires_at < now() - interval '1 day')
          insert into wrapping_keys (id, organization_id, public_key, expires_at, spec, envelope, sealed_by, signature, claim)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (organization_id, claim) do nothing`,
-        [uuidText(id), organization.id, Buffer.from(made.publicKey), expiresAt, Buffer.from(made.material.spec), Buffer.from(made.material.envelope),
-          organization.currentOrganizationKey, Buffer.from(made.signature), claim])
+        [
+          uuidText(id),
+          organization.id,
+          Buffer.from(made.publicKey),
+          expiresAt,
+          Buffer.from(made.material.spec),
+          Buffer.from(made.material.envelope),
+          organization.currentOrganizationKey,
+          Buffer.from(made.signature),
+          claim,
+        ],
+      )
       // What stands there now: what was made, or what the first request with this idempotency key has made.
-      const { rows: [row] } = await pool.query<{ id: string; public_key: Buffer; expires_at: Date; signature: Buffer }>(
-        'select id, public_key, expires_at, signature from wrapping_keys where organization_id = $1 and (id = $2 or claim = $3)', [organization.id, uuidText(id), claim])
+      const {
+        rows: [row],
+      } = await pool.query<{ id: string; public_key: Buffer; expires_at: Date; signature: Buffer }>(
+        'select id, public_key, expires_at, signature from wrapping_keys where organization_id = $1 and (id = $2 or claim = $3)',
+        [organization.id, uuidText(id), claim],
+      )
       if (!row) throw new Error('a wrapping key that was made is not there')
       return {
-        id: encodeTypeId('wk', uuidBytes(row.id)), public_key: row.public_key.toString('hex'), instance, organization: organization.text,
-        expires_at: row.expires_at.toISOString(), signature: row.signature.toString('base64'),
+        id: encodeTypeId('wk', uuidBytes(row.id)),
+        public_key: row.public_key.toString('hex'),
+        instance,
+        organization: organization.text,
+        expires_at: row.expires_at.toISOString(),
+        signature: row.signature.toString('base64'),
       }
     },
 
@@ -48,38 +66,74 @@ export function transferHandlers(services: Services): TransferHandlers {
       const terms = termsOf(body, readExportTerms(body))
       const publicKeyLength = factsOf(body.algorithm).publicKeyLength
       if (body.public_key.length !== 2 * publicKeyLength) {
-        throw new RequestFault('request.invalid', 'One field is not accepted.', { errors: [{ field: 'public_key', message: `must be ${publicKeyLength} bytes of lower-case hex for ${body.algorithm}` }] })
+        throw new RequestFault('request.invalid', 'One field is not accepted.', {
+          errors: [
+            {
+              field: 'public_key',
+              message: `must be ${publicKeyLength} bytes of lower-case hex for ${body.algorithm}`,
+            },
+          ],
+        })
       }
       const claim = requestClaim(context, '', body)
       const changed = await changes.run(actorOf(caller), async (actor) => {
         const { organization } = actor
         const key = newKey({ ...caller.credential, organization }, body.name, body.namespace, body.metadata, terms)
         const id = decodeTypeId(body.wrapping_key_id, 'wk')
-        const { rows: [wrapping] } = await pool.query<{ expires_at: Date; used_at: Date | null; spec: Buffer; envelope: Buffer; sealed_by: string }>(
-          'select expires_at, used_at, spec, envelope, sealed_by from wrapping_keys where id = $1 and organization_id = $2', [id && uuidText(id), organization.id])
+        const {
+          rows: [wrapping],
+        } = await pool.query<{
+          expires_at: Date
+          used_at: Date | null
+          spec: Buffer
+          envelope: Buffer
+          sealed_by: string
+        }>(
+          'select expires_at, used_at, spec, envelope, sealed_by from wrapping_keys where id = $1 and organization_id = $2',
+          [id && uuidText(id), organization.id],
+        )
         if (!wrapping || !id) throw new RequestFault('wrapping_key.not_found', 'No wrapping key has this id.')
         // One that was used may still be a repeat of the import that used it: the transaction knows.
         if (wrapping.used_at && claim === null) throw usedAlready()
-        if (wrapping.expires_at.getTime() <= Date.now() && !wrapping.used_at) throw new RequestFault('wrapping_key.expired', `The wrapping key expired at ${wrapping.expires_at.toISOString()}.`)
-        if (wrapping.sealed_by !== organization.currentOrganizationKey) throw new RequestFault('wrapping_key.expired', 'The wrapping key ended with a rotation of the organization’s key.')
-        const made = await signer.import({
-          recordId: newUuid(), organizationKey: currentKey(organization), wrappingKey: { spec: wrapping.spec, envelope: wrapping.envelope },
-          spec: specOf(organization, key, 1), publicKey: Buffer.from(body.public_key, 'hex'),
-          wrapped: { enc: Buffer.from(body.enc, 'base64'), ciphertext: Buffer.from(body.ciphertext, 'base64') },
-        }).catch(importRefusal)
+        if (wrapping.expires_at.getTime() <= Date.now() && !wrapping.used_at)
+          throw new RequestFault(
+            'wrapping_key.expired',
+            `The wrapping key expired at ${wrapping.expires_at.toISOString()}.`,
+          )
+        if (wrapping.sealed_by !== organization.currentOrganizationKey)
+          throw new RequestFault(
+            'wrapping_key.expired',
+            'The wrapping key ended with a rotation of the organization’s key.',
+          )
+        const made = await signer
+          .import({
+            recordId: newUuid(),
+            organizationKey: currentKey(organization),
+            wrappingKey: { spec: wrapping.spec, envelope: wrapping.envelope },
+            spec: specOf(organization, key, 1),
+            publicKey: Buffer.from(body.public_key, 'hex'),
+            wrapped: { enc: Buffer.from(body.enc, 'base64'), ciphertext: Buffer.from(body.ciphertext, 'base64') },
+          })
+          .catch(importRefusal)
         return {
           records: [creationRecord(key, made, body.wrapping_key_id)],
           change: { keys: 1, keyLimit: organization.plan.keys },
           claim,
           async write(client, records) {
-            const { rowCount } = await client.query('update wrapping_keys set used_at = $2 where id = $1 and used_at is null', [uuidText(id), records[0]?.at])
+            const { rowCount } = await client.query(
+              'update wrapping_keys set used_at = $2 where id = $1 and used_at is null',
+              [uuidText(id), records[0]?.at],
+            )
             if (rowCount !== 1) throw usedAlready()
             await insertKeys(client, organization, [{ key, made }], records, actor.actor, 'imported')
             return encodeTypeId('key', key.id)
           },
         }
       })
-      const id = changed.kind === 'made' ? changed.value : (await replayedLeaf(services, caller.credential.organization, changed.index, 'key.imported')).key
+      const id =
+        changed.kind === 'made'
+          ? changed.value
+          : (await replayedLeaf(services, caller.credential.organization, changed.index, 'key.imported')).key
       const row = await findKey(pool, caller.credential, id)
       return new Answer(viewKey(row), { headers: { etag: tagOf(row) } })
     },
@@ -92,8 +146,10 @@ export function transferHandlers(services: Services): TransferHandlers {
       const changed = await changes.run(actorOf(caller), async () => {
         const key = await findKey(pool, caller.credential, params.id)
         const version = versionToExport(key, body.key_version)
-        if (key.export === 'none') throw new RequestFault('key.not_exportable', 'The key was created with exportable false.')
-        if (key.export !== 'any' && key.export !== recipientHash) throw new RequestFault('export.recipient_not_allowed', 'The key is bound to another recipient.')
+        if (key.export === 'none')
+          throw new RequestFault('key.not_exportable', 'The key was created with exportable false.')
+        if (key.export !== 'any' && key.export !== recipientHash)
+          throw new RequestFault('export.recipient_not_allowed', 'The key is bound to another recipient.')
         return {
           records: [{ fields: { event: 'key.exported', key: params.id, version, recipient: recipientHash } }],
           change: {},
@@ -114,15 +170,31 @@ export function transferHandlers(services: Services): TransferHandlers {
         const credential = (await caller.renew()).credential
         const key = await findKey(pool, credential, id)
         versionToExport(key, version)
-        const { rows: [part] } = await pool.query<{ spec: Buffer; envelope: Buffer; sealed_by: string }>(
-          'select spec, envelope, sealed_by from key_parts where key_id = $1 and version = $2', [key.id, version])
+        const {
+          rows: [part],
+        } = await pool.query<{ spec: Buffer; envelope: Buffer; sealed_by: string }>(
+          'select spec, envelope, sealed_by from key_parts where key_id = $1 and version = $2',
+          [key.id, version],
+        )
         const sealedBy = part && credential.organization.organizationKeys.get(part.sealed_by)
-        if (!part || !sealedBy) throw new RequestFault('key.state_forbids', `Version ${version} of the key has no material.`)
-        const sealed = await signer.export(sealedBy, { spec: part.spec, envelope: part.envelope }, recipient).catch(exportRefusal)
+        if (!part || !sealedBy)
+          throw new RequestFault('key.state_forbids', `Version ${version} of the key has no material.`)
+        const sealed = await signer
+          .export(sealedBy, { spec: part.spec, envelope: part.envelope }, recipient)
+          .catch(exportRefusal)
         return {
-          enc: Buffer.from(sealed.enc).toString('base64'), ciphertext: Buffer.from(sealed.ciphertext).toString('base64'),
-          public_key: Buffer.from(sealed.publicKey).toString('hex'), key_version: version, key_id: id, instance,
-          organization: credential.organization.text, algorithm: key.algorithm, schemes: key.schemes, uses: key.uses, export: key.export, record_id: record,
+          enc: Buffer.from(sealed.enc).toString('base64'),
+          ciphertext: Buffer.from(sealed.ciphertext).toString('base64'),
+          public_key: Buffer.from(sealed.publicKey).toString('hex'),
+          key_version: version,
+          key_id: id,
+          instance,
+          organization: credential.organization.text,
+          algorithm: key.algorithm,
+          schemes: key.schemes,
+          uses: key.uses,
+          export: key.export,
+          record_id: record,
         }
       }
     },
@@ -134,7 +206,10 @@ function versionToExport(key: Awaited<ReturnType<typeof findKey>>, wanted: numbe
   const version = key.versions.find((v) => v.version === number)
   if (!version) throw new RequestFault('key.version_not_found', `The key has versions 1 to ${key.versions.length}.`)
   if (version.state !== 'active' && version.state !== 'deactivated') {
-    throw new RequestFault('key.state_forbids', `Version ${number} of the key is ${version.state}; an active or deactivated one is exported.`)
+    throw new RequestFault(
+      'key.state_forbids',
+      `Version ${number} of the key is ${version.state}; an active or deactivated one is exported.`,
+    )
   }
   return number
 }
@@ -145,14 +220,21 @@ function usedAlready(): RequestFault {
 
 function importRefusal(error: unknown): never {
   if (error instanceof CustodyFault && error.code === 'custody.import_refused') {
-    throw new RequestFault('import.cannot_open', 'The imported key cannot be opened, or is no private key of public_key.')
+    throw new RequestFault(
+      'import.cannot_open',
+      'The imported key cannot be opened, or is no private key of public_key.',
+    )
   }
   throw error
 }
 
 function exportRefusal(error: unknown): never {
-  if (error instanceof CustodyFault && error.code === 'custody.export_refused') throw new RequestFault('key.not_exportable', 'The signer refused to export the key.')
-  if (error instanceof CustodyFault && (error.code === 'custody.request_refused' || error.code === 'custody.spec_refused')) {
+  if (error instanceof CustodyFault && error.code === 'custody.export_refused')
+    throw new RequestFault('key.not_exportable', 'The signer refused to export the key.')
+  if (
+    error instanceof CustodyFault &&
+    (error.code === 'custody.request_refused' || error.code === 'custody.spec_refused')
+  ) {
     throw new RequestFault('export.recipient_invalid', 'recipient_public_key is not a point of P-256.')
   }
   throw error

@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { describeProblem, problemOf } from '@popsigner/api/problems'
 import { allScopes, isScope } from '@popsigner/api/scopes'
+import { fromHex, hex } from '@popsigner/crypto/bytes'
+import { sha256 } from '@popsigner/crypto/hash-native'
 import { CustodyFault } from '@popsigner/custody/faults'
 import { encodeHostAction } from '@popsigner/custody/host-action'
-import { fromHex, hex } from '@popsigner/crypto/bytes'
 import { rootAt } from '@popsigner/transparency/tiles'
-import { sha256 } from '@popsigner/crypto/hash-native'
 import { faultOf } from '../http/faults-of.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { parseStrictJson } from '../http/strict-json.ts'
@@ -13,7 +13,13 @@ import { newId } from '../ids.ts'
 import { errorFields, type Log } from '../log.ts'
 import { plans } from '../plans.ts'
 import { actorOfOurs } from './actors.ts'
-import { createApiKey, createOrganization, findOrganization, type HostServices, listOrganizations } from './organizations.ts'
+import {
+  createApiKey,
+  createOrganization,
+  findOrganization,
+  type HostServices,
+  listOrganizations,
+} from './organizations.ts'
 import { rotateSeal } from './seal.ts'
 
 const maximumBody = 65_536
@@ -47,13 +53,21 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
       const scopes = texts(body, 'scopes')
       const unknown = scopes?.find((scope) => !isScope(scope))
       if (unknown !== undefined) throw invalid('scopes', `must be among ${allScopes.join(', ')}`)
-      const expires = body['expires_at'] === undefined || body['expires_at'] === null ? null : new Date(text(body, 'expires_at'))
-      if (expires && !(expires.getTime() > Date.now())) throw invalid('expires_at', 'must be a time to come such as 2027-01-01T00:00:00Z')
-      return createApiKey(services, text(body, 'organization'), { name: name(body, 'name'), scopes, namespaces: names(body, 'namespaces'), expiresAt: expires })
+      const expires =
+        body['expires_at'] === undefined || body['expires_at'] === null ? null : new Date(text(body, 'expires_at'))
+      if (expires && !(expires.getTime() > Date.now()))
+        throw invalid('expires_at', 'must be a time to come such as 2027-01-01T00:00:00Z')
+      return createApiKey(services, text(body, 'organization'), {
+        name: name(body, 'name'),
+        scopes,
+        namespaces: names(body, 'namespaces'),
+        expiresAt: expires,
+      })
     },
     'POST seal/rotate': async (body, respond) => {
       only(body, 'organization_keys')
-      if (body['organization_keys'] !== undefined && typeof body['organization_keys'] !== 'boolean') throw invalid('organization_keys', 'must be true or false')
+      if (body['organization_keys'] !== undefined && typeof body['organization_keys'] !== 'boolean')
+        throw invalid('organization_keys', 'must be true or false')
       if (rotating) throw new RequestFault('organization.busy', 'A rotation is under way.', { retryAfterSeconds: 5 })
       rotating = true
       try {
@@ -68,28 +82,46 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
       const tree = await keeper.refresh(organization.id)
       const root = await rootAt(tree, tree.size, sha256)
       return {
-        organization: organization.text, log: organization.log, ledger: head ? { size: head.size, root: hex(head.root) } : null,
-        database: { size: tree.size, root: hex(root) }, nonce: hex(await signer.hostNonce()),
+        organization: organization.text,
+        log: organization.log,
+        ledger: head ? { size: head.size, root: hex(head.root) } : null,
+        database: { size: tree.size, root: hex(root) },
+        nonce: hex(await signer.hostNonce()),
       }
     },
     'POST recover': async (body) => {
       only(body, 'organization', 'size', 'root', 'nonce', 'mac')
       const organization = await findOrganization(services, text(body, 'organization'))
       const size = body['size']
-      if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw invalid('size', 'must be a tree size')
+      if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+        throw invalid('size', 'must be a tree size')
       const [lost] = await signer.heads([organization.bytes])
       try {
-        await signer.hostAction(bytes(body, 'nonce'), encodeHostAction({ action: 'accept-checkpoint', organization: organization.bytes, size, root: bytes(body, 'root') }), bytes(body, 'mac'))
+        await signer.hostAction(
+          bytes(body, 'nonce'),
+          encodeHostAction({
+            action: 'accept-checkpoint',
+            organization: organization.bytes,
+            size,
+            root: bytes(body, 'root'),
+          }),
+          bytes(body, 'mac'),
+        )
       } catch (error) {
-        if (error instanceof CustodyFault && error.code === 'custody.host_refused') throw new RequestFault('host.refused', 'The MAC was not made with the host key.')
+        if (error instanceof CustodyFault && error.code === 'custody.host_refused')
+          throw new RequestFault('host.refused', 'The MAC was not made with the host key.')
         throw error
       }
       keeper.forget(organization.id)
       await keeper.prove(organization)
       const host = await actorOfOurs(pool, services.organizations, organization, 'host')
       await services.changes.run(host, async () => ({
-        records: [{ fields: { event: 'log.rollback_accepted', size, root: text(body, 'root'), lost_size: lost?.size ?? 0 } }],
-        change: { bump: true }, claim: null, write: async () => {},
+        records: [
+          { fields: { event: 'log.rollback_accepted', size, root: text(body, 'root'), lost_size: lost?.size ?? 0 } },
+        ],
+        change: { bump: true },
+        claim: null,
+        write: async () => {},
       }))
       return { organization: organization.text, size, lost_size: lost?.size ?? 0 }
     },
@@ -100,7 +132,12 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
   })
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, handlers: Readonly<Record<string, AdminHandler>>, log: Log): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handlers: Readonly<Record<string, AdminHandler>>,
+  log: Log,
+): Promise<void> {
   const id = newId('req')
   let streaming = false
   const respond: Respond = (value) => {
@@ -114,7 +151,11 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     const slash = path.indexOf('/')
     const handler = exact ?? (slash > 0 ? handlers[`${request.method} ${path.slice(0, slash)}`] : undefined)
     if (!handler) throw new RequestFault('route.not_found', 'No host command has this path.')
-    const value = await handler(await readBody(request), respond, exact ? '' : decodeURIComponent(path.slice(slash + 1)))
+    const value = await handler(
+      await readBody(request),
+      respond,
+      exact ? '' : decodeURIComponent(path.slice(slash + 1)),
+    )
     if (streaming) response.end(`${JSON.stringify(value)}\n`)
     else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
   } catch (error) {
@@ -136,7 +177,8 @@ async function readBody(request: IncomingMessage): Promise<Body> {
   }
   if (size === 0) return {}
   const value = parseStrictJson(Buffer.concat(chunks))
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new RequestFault('request.malformed', 'The body must be an object.')
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new RequestFault('request.malformed', 'The body must be an object.')
   return value as Body
 }
 
@@ -152,21 +194,26 @@ function text(body: Body, field: string): string {
 }
 
 function name(body: Body, field: string): string {
-  const value = text(body, field)
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/.test(value)) throw invalid(field, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
+  return checkName(text(body, field), field)
+}
+
+function checkName(value: string, field: string): string {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/.test(value))
+    throw invalid(field, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
   return value
 }
 
 function texts(body: Body, field: string): string[] | null {
   const value = body[field]
   if (value === undefined || value === null) return null
-  if (!Array.isArray(value) || value.length === 0 || !value.every((one) => typeof one === 'string')) throw invalid(field, 'must be a list of texts')
+  if (!Array.isArray(value) || value.length === 0 || !value.every((one) => typeof one === 'string'))
+    throw invalid(field, 'must be a list of texts')
   return value as string[]
 }
 
 function names(body: Body, field: string): string[] | null {
   const list = texts(body, field)
-  list?.forEach((_, i) => name(list as unknown as Body, String(i)))
+  for (const one of list ?? []) checkName(one, field)
   return list
 }
 

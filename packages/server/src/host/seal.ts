@@ -1,7 +1,7 @@
-import { decodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { hex } from '@popsigner/crypto/bytes'
-import { parseSpec } from '@popsigner/custody/spec'
+import { decodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import type { Material } from '@popsigner/custody/custodian'
+import { parseSpec } from '@popsigner/custody/spec'
 import type { OrganizationState } from '../tenants/organization.ts'
 import { actorOfOurs } from './actors.ts'
 import { type HostServices, listOrganizations, sealerOf } from './organizations.ts'
@@ -27,7 +27,11 @@ export interface RotationResult {
  * rotation that was interrupted goes on where it stopped when it is started again. When no envelope needs it any more the old
  * root is refused for good.
  */
-export async function rotateSeal(services: HostServices, organizationKeys: boolean, report: (progress: RotationProgress) => void): Promise<RotationResult> {
+export async function rotateSeal(
+  services: HostServices,
+  organizationKeys: boolean,
+  report: (progress: RotationProgress) => void,
+): Promise<RotationResult> {
   const { pool, signer, organizations } = services
   const known = await listOrganizations(pool)
   let envelopes = 0
@@ -46,15 +50,19 @@ export async function rotateSeal(services: HostServices, organizationKeys: boole
     const organization = await stateOf(services, entry.id)
     for (const [id, material] of organization.organizationKeys) {
       const sealed = await signer.resealOrganizationKey(material)
-      await pool.query('update organization_materials set spec = $3, envelope = $4 where organization_id = $1 and id = $2 and envelope = $5',
-        [organization.id, id, Buffer.from(sealed.spec), Buffer.from(sealed.envelope), Buffer.from(material.envelope)])
+      await pool.query(
+        'update organization_materials set spec = $3, envelope = $4 where organization_id = $1 and id = $2 and envelope = $5',
+        [organization.id, id, Buffer.from(sealed.spec), Buffer.from(sealed.envelope), Buffer.from(material.envelope)],
+      )
       envelopes++
     }
     const host = await actorOfOurs(pool, organizations, organization, 'host')
     // Raising the epoch makes every server read the new envelopes.
     await services.changes.run(host, async () => ({
       records: [{ fields: { event: 'seal.rotated', root: hex(root.id), previous: hex(previous.id), step: 'root' } }],
-      change: { bump: true }, claim: null, write: async () => {},
+      change: { bump: true },
+      claim: null,
+      write: async () => {},
     }))
     report({ step: 'root', done: i + 1, total: known.length })
   }
@@ -63,14 +71,22 @@ export async function rotateSeal(services: HostServices, organizationKeys: boole
 }
 
 async function stateOf(services: HostServices, text: string): Promise<OrganizationState> {
-  const { rows: [row] } = await services.pool.query<{ id: string }>('select id from organizations where id = $1', [uuidText(decodeTypeId(text, 'org') as Uint8Array)])
+  const {
+    rows: [row],
+  } = await services.pool.query<{ id: string }>('select id from organizations where id = $1', [
+    uuidText(decodeTypeId(text, 'org') as Uint8Array),
+  ])
   const state = row && (await services.organizations.get(row.id, 0))
   if (!state) throw new Error('an organization that was just listed is gone')
   return state
 }
 
 /** Seals everything of an organization under a new key of its own, then ends the old one. Answers how many envelopes it was. */
-async function rotateOrganizationKey(services: HostServices, organization: OrganizationState, unfinished: boolean): Promise<number> {
+async function rotateOrganizationKey(
+  services: HostServices,
+  organization: OrganizationState,
+  unfinished: boolean,
+): Promise<number> {
   const { pool, signer, changes, organizations } = services
   const host = await actorOfOurs(pool, organizations, organization, 'host')
   if (!unfinished) {
@@ -78,12 +94,27 @@ async function rotateOrganizationKey(services: HostServices, organization: Organ
     const made = await signer.rotateOrganizationKey(old)
     const id = uuidText(parseSpec(made.spec).key)
     await changes.run(host, async () => ({
-      records: [{ fields: { event: 'seal.rotated', organization_key: hex(uuidBytes(id)), previous: hex(uuidBytes(organization.currentOrganizationKey)), step: 'organization-key' } }],
-      change: { bump: true }, claim: null,
+      records: [
+        {
+          fields: {
+            event: 'seal.rotated',
+            organization_key: hex(uuidBytes(id)),
+            previous: hex(uuidBytes(organization.currentOrganizationKey)),
+            step: 'organization-key',
+          },
+        },
+      ],
+      change: { bump: true },
+      claim: null,
       async write(client) {
-        await client.query(`update organization_materials set current = false where organization_id = $1 and kind = 'organization-key'`, [organization.id])
-        await client.query(`insert into organization_materials (organization_id, kind, id, spec, envelope, current) values ($1, 'organization-key', $2, $3, $4, true)`,
-          [organization.id, id, Buffer.from(made.spec), Buffer.from(made.envelope)])
+        await client.query(
+          `update organization_materials set current = false where organization_id = $1 and kind = 'organization-key'`,
+          [organization.id],
+        )
+        await client.query(
+          `insert into organization_materials (organization_id, kind, id, spec, envelope, current) values ($1, 'organization-key', $2, $3, $4, true)`,
+          [organization.id, id, Buffer.from(made.spec), Buffer.from(made.envelope)],
+        )
       },
     }))
   }
@@ -95,12 +126,25 @@ async function rotateOrganizationKey(services: HostServices, organization: Organ
     envelopes += await resealParts(services, state, id, from, to)
     if (sealerOf(state.logKey.envelope) === id) {
       const sealed = await signer.reseal(from, to, state.logKey)
-      await pool.query(`update organization_materials set spec = $2, envelope = $3 where organization_id = $1 and kind = 'log-key' and current`, [state.id, Buffer.from(sealed.spec), Buffer.from(sealed.envelope)])
+      await pool.query(
+        `update organization_materials set spec = $2, envelope = $3 where organization_id = $1 and kind = 'log-key' and current`,
+        [state.id, Buffer.from(sealed.spec), Buffer.from(sealed.envelope)],
+      )
       envelopes++
     }
     await changes.run(host, async () => ({
-      records: [{ fields: { event: 'seal.rotated', organization_key: hex(uuidBytes(state.currentOrganizationKey)), previous: hex(uuidBytes(id)), step: 'organization-key-retired' } }],
-      change: { bump: true }, claim: null,
+      records: [
+        {
+          fields: {
+            event: 'seal.rotated',
+            organization_key: hex(uuidBytes(state.currentOrganizationKey)),
+            previous: hex(uuidBytes(id)),
+            step: 'organization-key-retired',
+          },
+        },
+      ],
+      change: { bump: true },
+      claim: null,
       async write(client) {
         await client.query('delete from wrapping_keys where organization_id = $1 and sealed_by = $2', [state.id, id])
         await client.query('delete from organization_materials where organization_id = $1 and id = $2', [state.id, id])
@@ -112,18 +156,41 @@ async function rotateOrganizationKey(services: HostServices, organization: Organ
   return envelopes
 }
 
-async function resealParts({ pool, signer }: HostServices, organization: OrganizationState, id: string, from: Material, to: Material): Promise<number> {
+async function resealParts(
+  { pool, signer }: HostServices,
+  organization: OrganizationState,
+  id: string,
+  from: Material,
+  to: Material,
+): Promise<number> {
   let count = 0
   for (;;) {
-    const { rows } = await pool.query<{ key_id: string; version: number; party: number; spec: Buffer; envelope: Buffer }>(
+    const { rows } = await pool.query<{
+      key_id: string
+      version: number
+      party: number
+      spec: Buffer
+      envelope: Buffer
+    }>(
       `select p.key_id, p.version, p.party, p.spec, p.envelope from key_parts p join keys k on k.id = p.key_id where k.organization_id = $1 and p.sealed_by = $2 limit $3`,
-      [organization.id, id, rowsPerStep])
+      [organization.id, id, rowsPerStep],
+    )
     if (rows.length === 0) return count
     for (const row of rows) {
       const sealed = await signer.reseal(from, to, { spec: row.spec, envelope: row.envelope })
       // Compared with what was read: a narrowing meanwhile is not undone.
-      await pool.query('update key_parts set spec = $4, envelope = $5, sealed_by = $6 where key_id = $1 and version = $2 and party = $3 and envelope = $7',
-        [row.key_id, row.version, row.party, Buffer.from(sealed.spec), Buffer.from(sealed.envelope), organization.currentOrganizationKey, row.envelope])
+      await pool.query(
+        'update key_parts set spec = $4, envelope = $5, sealed_by = $6 where key_id = $1 and version = $2 and party = $3 and envelope = $7',
+        [
+          row.key_id,
+          row.version,
+          row.party,
+          Buffer.from(sealed.spec),
+          Buffer.from(sealed.envelope),
+          organization.currentOrganizationKey,
+          row.envelope,
+        ],
+      )
       count++
     }
   }

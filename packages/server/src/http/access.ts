@@ -1,11 +1,11 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
 import type { Route } from '@popsigner/api/route'
 import type { RouteId } from '@popsigner/api/routes'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
 import type { Activity } from '../log/activity.ts'
 import type { Text } from '../log/commitments.ts'
 import type { Metrics } from '../metrics.ts'
-import { textsOf, type Caller } from '../signing/signing.ts'
+import { type Caller, textsOf } from '../signing/signing.ts'
 import { type Admission, CredentialFault, type Credentials } from '../tenants/credential.ts'
 import { faultOf } from './faults-of.ts'
 import { RequestFault } from './request-fault.ts'
@@ -47,9 +47,13 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
   async function admit(request: FastifyRequest, reply: FastifyReply, route: Route, id: RouteId): Promise<void> {
     const header = request.headers.authorization
     const address = request.socket.remoteAddress ?? 'unknown'
-    const admission = (comparesEpoch.has(id) ? credentials.recall(header) : undefined) ?? (await authenticate(header, request.id, address, userAgentOf(request)))
+    const admission =
+      (comparesEpoch.has(id) ? credentials.recall(header) : undefined) ??
+      (await authenticate(header, request.id, address, userAgentOf(request)))
     const known = admission.credential
-    const caller = callerNow(admission, request.id, address, userAgentOf(request)) ?? (await callerOf(admission, request.id, address, userAgentOf(request)))
+    const caller =
+      callerNow(admission, request.id, address, userAgentOf(request)) ??
+      (await callerOf(admission, request.id, address, userAgentOf(request)))
     callers.set(request, caller)
     const limit = known.organization.plan.requestsPerSecond
     if (limit !== null) await takeRate(known.organization.id, limit, reply)
@@ -61,7 +65,12 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
     activity.used(caller)
   }
 
-  async function authenticate(header: string | undefined, request: string, address: string, agent: string): Promise<Admission> {
+  async function authenticate(
+    header: string | undefined,
+    request: string,
+    address: string,
+    agent: string,
+  ): Promise<Admission> {
     // What was found right before costs nothing to look at: those who guess behind the same address do not lock it out.
     if (!credentials.isProven(header)) {
       const spent = await failures.get(address)
@@ -74,7 +83,8 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
         metrics.authenticationFailed(error.code)
         await noteDenial(error, request, address, agent)
         // Requests that came together have all passed the look above: they are counted here.
-        if (error.code === 'auth.invalid') await failures.consume(address).catch(() => Promise.reject(tooManyFailures()))
+        if (error.code === 'auth.invalid')
+          await failures.consume(address).catch(() => Promise.reject(tooManyFailures()))
       }
       throw error
     }
@@ -97,7 +107,8 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
     reply.header('x-ratelimit-limit', String(limit))
     reply.header('x-ratelimit-remaining', String(Math.max(0, taken.remainingPoints)))
     reply.header('x-ratelimit-reset', String(Math.ceil(taken.msBeforeNext / 1000)))
-    if (taken.consumedPoints > limit) throw new RequestFault('rate.limited', `The plan allows ${limit} requests a second.`, { retryAfterSeconds: 1 })
+    if (taken.consumedPoints > limit)
+      throw new RequestFault('rate.limited', `The plan allows ${limit} requests a second.`, { retryAfterSeconds: 1 })
   }
 
   function callerNow(admission: Admission, request: string, address: string, agent: string): Caller | undefined {
@@ -109,13 +120,20 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
 
   async function callerOf(admission: Admission, request: string, address: string, agent: string): Promise<Caller> {
     const { committer } = admission.credential
-    const [addressText, userAgent] = await Promise.all([committer.text('address', address), committer.text('user_agent', agent)])
+    const [addressText, userAgent] = await Promise.all([
+      committer.text('address', address),
+      committer.text('user_agent', agent),
+    ])
     return assemble(admission, request, addressText, userAgent)
   }
 
   function assemble(admission: Admission, request: string, address: Text, userAgent: Text): Caller {
     return {
-      credential: admission.credential, request, address, userAgent, texts: encoded(address, userAgent),
+      credential: admission.credential,
+      request,
+      address,
+      userAgent,
+      texts: encoded(address, userAgent),
       renew: async () => assemble(await credentials.renew(admission), request, address, userAgent),
     }
   }
@@ -123,9 +141,15 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
   const encodings = new WeakMap<Text, WeakMap<Text, Uint8Array>>()
   function encoded(address: Text, userAgent: Text): Uint8Array {
     let byAgent = encodings.get(address)
-    if (!byAgent) encodings.set(address, (byAgent = new WeakMap()))
+    if (!byAgent) {
+      byAgent = new WeakMap()
+      encodings.set(address, byAgent)
+    }
     let bytes = byAgent.get(userAgent)
-    if (!bytes) byAgent.set(userAgent, (bytes = textsOf(address, userAgent)))
+    if (!bytes) {
+      bytes = textsOf(address, userAgent)
+      byAgent.set(userAgent, bytes)
+    }
     return bytes
   }
 
@@ -135,7 +159,10 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
     },
     context(request, id) {
       return {
-        request: request.id, route: id, idempotencyKey: idempotencyKeyOf(request), headers: request.headers,
+        request: request.id,
+        route: id,
+        idempotencyKey: idempotencyKeyOf(request),
+        headers: request.headers,
         subject: (request.params as { id?: string } | undefined)?.id ?? null,
         caller: callers.get(request) as Caller,
       }
@@ -145,17 +172,28 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
       // What failed here, and what the caller only wrote wrongly, was not denied.
       if (!context.caller || !deniedCodes.test(fault.code)) return
       // A key that was not found may be any text: naming it would let a caller write as many records as it can think of ids.
-      const key = fault.code !== 'key.not_found' && context.subject?.startsWith('key_') === true ? context.subject : null
-      activity.denied(context.caller, context.route === 'keys.sign' ? 'key.sign_denied' : 'auth.denied', fault.code, context.route === 'keys.sign' ? key : null)
+      const key =
+        fault.code !== 'key.not_found' && context.subject?.startsWith('key_') === true ? context.subject : null
+      activity.denied(
+        context.caller,
+        context.route === 'keys.sign' ? 'key.sign_denied' : 'auth.denied',
+        fault.code,
+        context.route === 'keys.sign' ? key : null,
+      )
     },
   }
 }
 
 function tooManyFailures(): RequestFault {
-  return new RequestFault('auth.too_many_failures', `More than ${failuresPerSecond} failed authentications came from this address within a second.`, { retryAfterSeconds: 1 })
+  return new RequestFault(
+    'auth.too_many_failures',
+    `More than ${failuresPerSecond} failed authentications came from this address within a second.`,
+    { retryAfterSeconds: 1 },
+  )
 }
 
-const deniedCodes = /^(scope\.|quota\.|key\.(state_forbids|use_not_allowed|not_exportable|not_found)|export\.recipient_not_allowed|waiting_days\.)/
+const deniedCodes =
+  /^(scope\.|quota\.|key\.(state_forbids|use_not_allowed|not_exportable|not_found)|export\.recipient_not_allowed|waiting_days\.)/
 
 function userAgentOf(request: FastifyRequest): string {
   const text = request.headers['user-agent'] ?? ''
@@ -165,7 +203,12 @@ function userAgentOf(request: FastifyRequest): string {
 function idempotencyKeyOf(request: FastifyRequest): string | null {
   const key = request.headers['idempotency-key']
   if (key === undefined) return null
-  if (typeof key !== 'string' || key.length === 0 || key.length > maximumIdempotencyKey || !/^[\x21-\x7e]+$/.test(key)) {
+  if (
+    typeof key !== 'string' ||
+    key.length === 0 ||
+    key.length > maximumIdempotencyKey ||
+    !/^[\x21-\x7e]+$/.test(key)
+  ) {
     throw new RequestFault('request.invalid', 'One field is not accepted.', {
       errors: [{ field: 'Idempotency-Key', message: `must be 1 to ${maximumIdempotencyKey} visible ASCII characters` }],
     })

@@ -1,18 +1,18 @@
 import type { Duplex } from 'node:stream'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { describeProblem, problemOf, problemType, type ProblemCode } from '@popsigner/api/problems'
+import { describeProblem, type ProblemCode, problemOf, problemType } from '@popsigner/api/problems'
 import { readInput } from '@popsigner/api/read'
-import { type Input, type Output, type RouteId, routeIds, routeOf } from '@popsigner/api/routes'
 import { defaultMaxBodyBytes, type Route } from '@popsigner/api/route'
+import { type Input, type Output, type RouteId, routeIds, routeOf } from '@popsigner/api/routes'
 import { decodeTypeId } from '@popsigner/crypto/typeid'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { newId } from '../ids.ts'
 import type { Log } from '../log.ts'
 import { errorFields } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Access, RequestContext } from './access.ts'
+import { faultOf } from './faults-of.ts'
 import { RequestFault } from './request-fault.ts'
 import { parseStrictJson } from './strict-json.ts'
-import { faultOf } from './faults-of.ts'
 
 /** Node's limit for the head of a request, in bytes. */
 const maximumHeadBytes = 16_384
@@ -20,7 +20,11 @@ const maximumHeadBytes = 16_384
 /** What a handler answers with when the body alone does not say it: headers, another status, or a text of another type. */
 export class Answer<T> {
   readonly body: T
-  readonly more: { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly type?: string }
+  readonly more: {
+    readonly status?: number
+    readonly headers?: Readonly<Record<string, string>>
+    readonly type?: string
+  }
 
   constructor(body: T, more: Answer<T>['more']) {
     this.body = body
@@ -30,7 +34,8 @@ export class Answer<T> {
 
 /** Answers one route. `context` is null for routes without credentials. */
 export type Handler<R extends RouteId> = (
-  context: RequestContext, input: Input<R>,
+  context: RequestContext,
+  input: Input<R>,
 ) => Promise<Output<R> | Answer<Output<R> | string>> | Output<R> | Answer<Output<R> | string>
 
 /** One handler for every row of the route table: a row without one does not compile. */
@@ -85,11 +90,13 @@ export function createApp({ handlers, access, metrics, log, https }: AppOptions)
 
   function refuse(request: FastifyRequest, reply: FastifyReply, error: unknown): void {
     const fault = faultOf(error)
-    if (fault.code === 'internal.error') log.error('a request failed', { request: request.id, route: request.routeOptions.url, ...errorFields(error) })
+    if (fault.code === 'internal.error')
+      log.error('a request failed', { request: request.id, route: request.routeOptions.url, ...errorFields(error) })
     const problem = problemOf(fault.code)
     const { text, errors, retryAfterSeconds, headers } = fault.detail
     const document = describeProblem(fault.code, text, request.id, errors)
-    if (retryAfterSeconds !== undefined || problem.retry) void reply.header('retry-after', String(retryAfterSeconds ?? 1))
+    if (retryAfterSeconds !== undefined || problem.retry)
+      void reply.header('retry-after', String(retryAfterSeconds ?? 1))
     if (problem.status === 401) void reply.header('www-authenticate', 'Bearer')
     if (headers) void reply.headers(headers)
     metrics.refused(fault.code)
@@ -99,9 +106,15 @@ export function createApp({ handlers, access, metrics, log, https }: AppOptions)
   app.setErrorHandler((error, request, reply) => refuse(request, reply, error))
   app.setNotFoundHandler((request, reply) => {
     const methods = methodsOf(request.url)
-    refuse(request, reply, methods.length > 0
-      ? new RequestFault('method.not_allowed', `This path takes ${methods.join(' and ')}.`, { headers: { allow: methods.join(', ') } })
-      : new RequestFault('route.not_found', 'No route has this path.'))
+    refuse(
+      request,
+      reply,
+      methods.length > 0
+        ? new RequestFault('method.not_allowed', `This path takes ${methods.join(' and ')}.`, {
+            headers: { allow: methods.join(', ') },
+          })
+        : new RequestFault('route.not_found', 'No route has this path.'),
+    )
   })
 
   for (const id of routeIds) mount(app, id, handlers[id] as Handler<RouteId>, access, metrics)
@@ -115,7 +128,9 @@ function mount(app: FastifyInstance, id: RouteId, handler: Handler<RouteId>, acc
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     bodyLimit: route.maxBodyBytes ?? defaultMaxBodyBytes,
-    ...(route.scope === null ? {} : { onRequest: (request, reply, done) => access.admit(request, reply, route, id, done) }),
+    ...(route.scope === null
+      ? {}
+      : { onRequest: (request, reply, done) => access.admit(request, reply, route, id, done) }),
     handler: async (request, reply) => {
       const started = performance.now()
       const context = access.context(request, id)
@@ -152,12 +167,19 @@ function read(route: Route, request: FastifyRequest): { params: unknown; query: 
     body: part(route.body, request.body === undefined ? {} : request.body),
   }
   if (!route.query && request.query && Object.keys(request.query).length > 0) {
-    for (const name of Object.keys(request.query)) errors.push({ field: name.slice(0, 120), message: 'is not a known field' })
+    for (const name of Object.keys(request.query))
+      errors.push({ field: name.slice(0, 120), message: 'is not a known field' })
   }
   // Fastify does not read the body of a GET: that there is one is seen by its headers.
   const unread = route.method === 'GET' && hasBody(request)
-  if (unread || (!route.body && request.body !== undefined && !isEmptyObject(request.body))) errors.push({ field: 'body', message: 'this route takes none' })
-  if (errors.length > 0) throw new RequestFault('request.invalid', errors.length === 1 ? 'One field is not accepted.' : `${errors.length} fields are not accepted.`, { errors })
+  if (unread || (!route.body && request.body !== undefined && !isEmptyObject(request.body)))
+    errors.push({ field: 'body', message: 'this route takes none' })
+  if (errors.length > 0)
+    throw new RequestFault(
+      'request.invalid',
+      errors.length === 1 ? 'One field is not accepted.' : `${errors.length} fields are not accepted.`,
+      { errors },
+    )
   return input
 }
 
@@ -168,9 +190,11 @@ function hasBody({ headers }: FastifyRequest): boolean {
 /** Refuses bodies that are not plain UTF-8: what is written in another coding would be read as something else. */
 function refuseCoding(request: FastifyRequest): void {
   const coding = request.headers['content-encoding']
-  if (coding !== undefined) throw new RequestFault('request.unsupported_media_type', 'The body must not have a Content-Encoding.')
+  if (coding !== undefined)
+    throw new RequestFault('request.unsupported_media_type', 'The body must not have a Content-Encoding.')
   const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(request.headers['content-type'] ?? '')?.[1]
-  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new RequestFault('request.unsupported_media_type', 'The body must be in UTF-8.')
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    throw new RequestFault('request.unsupported_media_type', 'The body must be in UTF-8.')
 }
 
 function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
@@ -183,7 +207,13 @@ function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
 function refuseUnread(socket: Duplex, metrics: Metrics): void {
   if (!socket.writable) return void socket.destroy()
   const id = newId('req')
-  const body = JSON.stringify(describeProblem('request.malformed', 'The request cannot be read: its head is malformed or too large, or it came too slowly.', id))
+  const body = JSON.stringify(
+    describeProblem(
+      'request.malformed',
+      'The request cannot be read: its head is malformed or too large, or it came too slowly.',
+      id,
+    ),
+  )
   metrics.refused('request.malformed')
   socket.end(
     `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +

@@ -15,14 +15,27 @@ export function faultOf(error: unknown): RequestFault {
   if (typeof code === 'string') {
     const framework = frameworkFaults[code]
     if (framework) return framework()
-    if (code === '55P03' || code === '40P01') return new RequestFault('organization.busy', 'The organization is held by another change.', { retryAfterSeconds: 1 })
+    if (code === '55P03' || code === '40P01')
+      return new RequestFault('organization.busy', 'The organization is held by another change.', {
+        retryAfterSeconds: 1,
+      })
     if (isConnectionLoss(code)) return databaseUnavailable()
     if (isProblemCode(code)) return new RequestFault(code, 'The request was refused.')
   }
-  if (error instanceof Error && /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(error.message)) {
+  if (
+    error instanceof Error &&
+    /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
+      error.message,
+    )
+  ) {
     return databaseUnavailable()
   }
-  return new RequestFault('internal.error', 'Something failed here. The request id finds it in the log of the server.', {}, { cause: error })
+  return new RequestFault(
+    'internal.error',
+    'Something failed here. The request id finds it in the log of the server.',
+    {},
+    { cause: error },
+  )
 }
 
 const credentialTexts = {
@@ -33,8 +46,10 @@ const credentialTexts = {
 
 const frameworkFaults: Readonly<Record<string, () => RequestFault>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: () => new RequestFault('request.too_large', 'The body is larger than this route takes.'),
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new RequestFault('request.unsupported_media_type', 'The body must be application/json.'),
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => new RequestFault('request.malformed', 'Content-Length is not the length of the body.'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new RequestFault('request.unsupported_media_type', 'The body must be application/json.'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
+    new RequestFault('request.malformed', 'Content-Length is not the length of the body.'),
   FST_ERR_BAD_URL: () => new RequestFault('request.malformed', 'The path cannot be decoded.'),
   FST_ERR_MAX_PARAM_LENGTH: () => new RequestFault('route.not_found', 'No route has this path.'),
 }
@@ -47,7 +62,9 @@ function custody(fault: CustodyFault): RequestFault {
       return new RequestFault('custody.unavailable', 'The signer did not answer.', { retryAfterSeconds: 1 })
     case 'log.behind':
     case 'log.unproven':
-      return new RequestFault('log.behind', 'The log does not extend what the signer has seen.', { retryAfterSeconds: 5 })
+      return new RequestFault('log.behind', 'The log does not extend what the signer has seen.', {
+        retryAfterSeconds: 5,
+      })
     case 'custody.entropy_failed':
       return new RequestFault('custody.entropy_failed', 'The entropy source of the signer failed its health tests.')
     case 'custody.key_destroyed':
@@ -59,7 +76,15 @@ function custody(fault: CustodyFault): RequestFault {
 
 /** Whether a SQLSTATE or system code means that the database is out of reach: it said nothing about the request. */
 export function isConnectionLoss(code: string): boolean {
-  return code.startsWith('08') || code.startsWith('57P') || code === '53300' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ENOENT' || code === 'EPIPE'
+  return (
+    code.startsWith('08') ||
+    code.startsWith('57P') ||
+    code === '53300' ||
+    code === 'ECONNREFUSED' ||
+    code === 'ECONNRESET' ||
+    code === 'ENOENT' ||
+    code === 'EPIPE'
+  )
 }
 
 function databaseUnavailable(): RequestFault {

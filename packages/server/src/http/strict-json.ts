@@ -35,7 +35,8 @@ function scan(text: string): void {
       const set = names[names.length - 1]
       const raw = text.slice(at + 1, end)
       // Bytes in UTF-8 hold none, so only an escape can bring one in.
-      if (/\\u[dD]/.test(raw) && !(JSON.parse(text.slice(at, end + 1)) as string).isWellFormed()) throw malformed('The body has half of a surrogate pair.')
+      if (/\\u[dD]/.test(raw) && !(JSON.parse(text.slice(at, end + 1)) as string).isWellFormed())
+        throw malformed('The body has half of a surrogate pair.')
       if (expectName && set) {
         const name = raw.includes('\\') ? (JSON.parse(text.slice(at, end + 1)) as string) : raw
         if (name === '__proto__') throw malformed('The body has a field named __proto__.')
@@ -71,9 +72,11 @@ function endOfString(text: string, start: number): number {
 function endOfNumber(text: string, start: number): number {
   let end = start + 1
   let c = text.charCodeAt(end)
-  while ((c >= 0x30 && c <= 0x39) || c === 0x2e || c === 0x65 || c === 0x45 || c === 0x2b || c === 0x2d) c = text.charCodeAt(++end)
+  while ((c >= 0x30 && c <= 0x39) || c === 0x2e || c === 0x65 || c === 0x45 || c === 0x2b || c === 0x2d)
+    c = text.charCodeAt(++end)
   const number = Number(text.slice(start, end))
-  if (Math.abs(number) > Number.MAX_SAFE_INTEGER) throw malformed('The body has a number beyond 2^53; write it as a string.')
+  if (Math.abs(number) > Number.MAX_SAFE_INTEGER)
+    throw malformed('The body has a number beyond 2^53; write it as a string.')
   return end
 }
 

@@ -1,5 +1,5 @@
-import type { Pool } from 'pg'
 import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
+import type { Pool } from 'pg'
 import type { Changes } from '../changes.ts'
 import type { Services } from '../handlers/services.ts'
 import { actorOfOurs } from '../host/actors.ts'
@@ -35,10 +35,13 @@ export function createJobs(services: Services, organizations: Organizations, log
   async function run(): Promise<void> {
     const client = await pool.connect()
     try {
-      const { rows: [lock] } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock(731004) as mine')
+      const {
+        rows: [lock],
+      } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock(731004) as mine')
       if (!lock?.mine) return
       try {
-        for (const key of await due(pool, dueForDestruction)) await attempt('destroying a key failed', () => destroy(key))
+        for (const key of await due(pool, dueForDestruction))
+          await attempt('destroying a key failed', () => destroy(key))
         for (const key of await due(pool, dueForRotation)) await attempt('rotating a key failed', () => rotate(key))
         await forgetClaims(pool)
       } finally {
@@ -59,19 +62,33 @@ export function createJobs(services: Services, organizations: Organizations, log
 
   /** The row is marked, then the signer refuses the id for good, then envelope and state go with the record of it. */
   async function destroy(key: KeyRow): Promise<void> {
-    const { rowCount } = await pool.query('update keys set destroying = true where id = $1 and destroy_at is not null and destroy_at <= now()', [key.id])
+    const { rowCount } = await pool.query(
+      'update keys set destroying = true where id = $1 and destroy_at is not null and destroy_at <= now()',
+      [key.id],
+    )
     if (rowCount !== 1) return
     await services.signer.destroy([uuidBytes(key.id)])
     const actor = await systemOf(key.organization_id)
     const recoverableUntil = new Date(Date.now() + backupDays * 86_400_000).toISOString()
     await services.changes.run(actor, async () => ({
-      records: [{ fields: { event: 'key.deleted', key: encodeTypeId('key', uuidBytes(key.id)), versions: key.versions.length, recoverable_until: recoverableUntil } }],
+      records: [
+        {
+          fields: {
+            event: 'key.deleted',
+            key: encodeTypeId('key', uuidBytes(key.id)),
+            versions: key.versions.length,
+            recoverable_until: recoverableUntil,
+          },
+        },
+      ],
       change: { bump: true, keys: -1 },
       claim: null,
       async write(client, records) {
         const record = records[0] as (typeof records)[number]
         const { rowCount: changed } = await client.query(
-          'update keys set destroy_at = null, rotate_at = null, rotate_every_days = null, deletion_states = null, destroyed_at = $2, updated_at = $2, revision = revision + 1 where id = $1 and destroying and destroy_at is not null', [key.id, record.at])
+          'update keys set destroy_at = null, rotate_at = null, rotate_every_days = null, deletion_states = null, destroyed_at = $2, updated_at = $2, revision = revision + 1 where id = $1 and destroying and destroy_at is not null',
+          [key.id, record.at],
+        )
         if (changed !== 1) throw new RequestFault('key.state_forbids', 'The key is destroyed already.')
         await client.query('delete from key_parts where key_id = $1', [key.id])
         await client.query(`update key_versions set state = 'destroyed' where key_id = $1`, [key.id])
@@ -81,7 +98,9 @@ export function createJobs(services: Services, organizations: Organizations, log
   }
 
   async function rotate(key: KeyRow): Promise<void> {
-    await services.changes.run(await systemOf(key.organization_id), (actor) => rotation(services, actor, key, false, null))
+    await services.changes.run(await systemOf(key.organization_id), (actor) =>
+      rotation(services, actor, key, false, null),
+    )
   }
 
   async function systemOf(organization: string): Promise<Parameters<Changes['run']>[0]> {
@@ -96,13 +115,15 @@ export function createJobs(services: Services, organizations: Organizations, log
       again = true
       return
     }
-    running = run().catch((error: unknown) => log.warn('looking for due work failed', errorFields(error))).finally(() => {
-      running = undefined
-      if (again) {
-        again = false
-        wake()
-      }
-    })
+    running = run()
+      .catch((error: unknown) => log.warn('looking for due work failed', errorFields(error)))
+      .finally(() => {
+        running = undefined
+        if (again) {
+          again = false
+          wake()
+        }
+      })
   }
 
   const timer = setInterval(wake, everyMilliseconds)
@@ -124,11 +145,14 @@ const dueForRotation = `k.rotate_at <= now() and k.destroy_at is null
   and exists (select 1 from key_versions v where v.key_id = k.id and v.version = k.primary_version and v.state = 'active')`
 
 async function due(pool: Pool, condition: string): Promise<KeyRow[]> {
-  const { rows } = await pool.query<KeyRow>(`select ${keyColumns} from ${keyTables} where ${condition} limit ${rowsPerStep}`)
+  const { rows } = await pool.query<KeyRow>(
+    `select ${keyColumns} from ${keyTables} where ${condition} limit ${rowsPerStep}`,
+  )
   return rows
 }
 
 async function forgetClaims(pool: Pool): Promise<void> {
   await pool.query(
-    `delete from idempotency where ctid = any (array(select ctid from idempotency where time < now() - interval '24 hours' limit ${claimsPerStep}))`)
+    `delete from idempotency where ctid = any (array(select ctid from idempotency where time < now() - interval '24 hours' limit ${claimsPerStep}))`,
+  )
 }

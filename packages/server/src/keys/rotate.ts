@@ -10,7 +10,12 @@ import { accountsOf, specOf, writeHistory } from './create.ts'
 import { findKey, type KeyRow } from './view.ts'
 
 /** Makes a new primary version of a key for the caller; answers the number of the one before it. */
-export async function rotateKey(services: Services, context: RequestContext, id: string, keepActive: boolean): Promise<{ previous: number }> {
+export async function rotateKey(
+  services: Services,
+  context: RequestContext,
+  id: string,
+  keepActive: boolean,
+): Promise<{ previous: number }> {
   const { pool, changes, keeper } = services
   const { credential } = context.caller
   await keeper.prove(credential.organization)
@@ -24,36 +29,81 @@ export async function rotateKey(services: Services, context: RequestContext, id:
 }
 
 /** The change that rotates a key. The new version is made first; what the transaction does not store never existed. */
-export async function rotation(services: Services, actor: Actor, key: KeyRow, keepActive: boolean, claim: Claim | null): Promise<Change<{ previous: number }>> {
+export async function rotation(
+  services: Services,
+  actor: Actor,
+  key: KeyRow,
+  keepActive: boolean,
+  claim: Claim | null,
+): Promise<Change<{ previous: number }>> {
   const previous = key.primary_version
   const state = key.versions.find((version) => version.version === previous)?.state
   if (state !== 'active' || key.destroy_at) {
-    throw new RequestFault('key.state_forbids', key.destroy_at ? 'The deletion of the key is scheduled.' : `The key is ${state}; only an active one is rotated.`)
+    throw new RequestFault(
+      'key.state_forbids',
+      key.destroy_at ? 'The deletion of the key is scheduled.' : `The key is ${state}; only an active one is rotated.`,
+    )
   }
   const version = Math.max(...key.versions.map((v) => v.version)) + 1
   const terms = { algorithm: key.algorithm, export: key.export, schemes: key.schemes, uses: key.uses }
-  const made: CreatedKey = await services.signer.create(newUuid(), currentKey(actor.organization), specOf(actor.organization, { id: uuidBytes(key.id), terms }, version))
+  const made: CreatedKey = await services.signer.create(
+    newUuid(),
+    currentKey(actor.organization),
+    specOf(actor.organization, { id: uuidBytes(key.id), terms }, version),
+  )
   return {
-    records: [{
-      fields: {
-        event: 'key.rotated', key: encodeTypeId('key', uuidBytes(key.id)), version, public_key: Buffer.from(made.publicKey).toString('hex'), previous, kept_active: keepActive,
+    records: [
+      {
+        fields: {
+          event: 'key.rotated',
+          key: encodeTypeId('key', uuidBytes(key.id)),
+          version,
+          public_key: Buffer.from(made.publicKey).toString('hex'),
+          previous,
+          kept_active: keepActive,
+        },
       },
-    }],
+    ],
     change: { bump: true },
     claim,
     async write(client, records) {
       const at = records[0]?.at
       const { rowCount } = await client.query(
         `update keys set primary_version = $3, rotate_at = $4::timestamptz + make_interval(days => rotate_every_days), updated_at = $4, revision = revision + 1 where id = $1 and revision = $2`,
-        [key.id, key.revision, version, at])
-      if (rowCount !== 1) throw new RequestFault('organization.busy', 'The key was changed while this request was under way; try again.', { retryAfterSeconds: 1 })
+        [key.id, key.revision, version, at],
+      )
+      if (rowCount !== 1)
+        throw new RequestFault(
+          'organization.busy',
+          'The key was changed while this request was under way; try again.',
+          { retryAfterSeconds: 1 },
+        )
       const accounts = accountsOf(key.algorithm, made.publicKey)
-      await client.query(`insert into key_versions (key_id, version, public_key, cosmos_account, ethereum_account, state, created_at) values ($1, $2, $3, $4, $5, 'active', $6)`,
-        [key.id, version, Buffer.from(made.publicKey), accounts.cosmos, accounts.ethereum, at])
-      await client.query(`insert into key_parts (key_id, version, custodian, spec, envelope, sealed_by) values ($1, $2, 'signer', $3, $4, $5)`,
-        [key.id, version, Buffer.from(made.material.spec), Buffer.from(made.material.envelope), actor.organization.currentOrganizationKey])
-      if (!keepActive) await client.query(`update key_versions set state = 'deactivated' where key_id = $1 and version = $2`, [key.id, previous])
-      await writeHistory(client, [{ key: key.id, record: records[0] as (typeof records)[number] }], 'key.rotated', actor.actor)
+      await client.query(
+        `insert into key_versions (key_id, version, public_key, cosmos_account, ethereum_account, state, created_at) values ($1, $2, $3, $4, $5, 'active', $6)`,
+        [key.id, version, Buffer.from(made.publicKey), accounts.cosmos, accounts.ethereum, at],
+      )
+      await client.query(
+        `insert into key_parts (key_id, version, custodian, spec, envelope, sealed_by) values ($1, $2, 'signer', $3, $4, $5)`,
+        [
+          key.id,
+          version,
+          Buffer.from(made.material.spec),
+          Buffer.from(made.material.envelope),
+          actor.organization.currentOrganizationKey,
+        ],
+      )
+      if (!keepActive)
+        await client.query(`update key_versions set state = 'deactivated' where key_id = $1 and version = $2`, [
+          key.id,
+          previous,
+        ])
+      await writeHistory(
+        client,
+        [{ key: key.id, record: records[0] as (typeof records)[number] }],
+        'key.rotated',
+        actor.actor,
+      )
       return { previous }
     },
   }

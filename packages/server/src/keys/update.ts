@@ -1,9 +1,8 @@
-import type { PoolClient } from 'pg'
 import type { Input } from '@popsigner/api/routes'
-import type { Use } from '@popsigner/custody/custodian'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
-import type { Material } from '@popsigner/custody/custodian'
+import type { Material, Use } from '@popsigner/custody/custodian'
+import type { PoolClient } from 'pg'
 import type { NewRecord } from '../changes.ts'
 import { actorOf, type Services } from '../handlers/services.ts'
 import type { RequestContext } from '../http/access.ts'
@@ -30,15 +29,24 @@ interface NarrowedPart {
 }
 
 /** Changes a key as the caller asks, if its ETag is still `match`; `*` stands for whatever it is. */
-export async function updateKey(services: Services, context: RequestContext, id: string, change: KeyChange, match: string): Promise<void> {
+export async function updateKey(
+  services: Services,
+  context: RequestContext,
+  id: string,
+  change: KeyChange,
+  match: string,
+): Promise<void> {
   const { pool, changes } = services
   await changes.run(actorOf(context.caller), async (actor) => {
     const key = await findKey(pool, context.caller.credential, id)
     if (match !== '*' && !match.split(',').some((tag) => tag.trim() === tagOf(key))) {
       throw new RequestFault('key.changed', 'The ETag of the key is no longer the one in If-Match.')
     }
-    const primary = key.versions.find((version) => version.version === key.primary_version) as KeyRow['versions'][number]
-    if (primary.state === 'destroyed') throw new RequestFault('key.state_forbids', 'The key is destroyed; nothing of it can be changed.')
+    const primary = key.versions.find(
+      (version) => version.version === key.primary_version,
+    ) as KeyRow['versions'][number]
+    if (primary.state === 'destroyed')
+      throw new RequestFault('key.state_forbids', 'The key is destroyed; nothing of it can be changed.')
     judgeState(context, key, primary.state, change.state)
     const narrowing = judgeNarrowing(key, change)
     return {
@@ -53,21 +61,49 @@ export async function updateKey(services: Services, context: RequestContext, id:
                rotate_at = case when $7 then (select v.created_at from key_versions v where v.key_id = id and v.version = primary_version) + make_interval(days => $8::integer) else rotate_at end,
                updated_at = $9, revision = revision + 1
              where id = $1 and revision = $2`,
-            [key.id, key.revision, change.name ?? null, change.metadata ?? null, change.uses ?? null, change.schemes ?? null,
-              change.rotate_every_days !== undefined, change.rotate_every_days ?? null, records[0]?.at])
-          if (rowCount !== 1) throw new RequestFault('key.changed', 'The key was changed while this request was under way.')
+            [
+              key.id,
+              key.revision,
+              change.name ?? null,
+              change.metadata ?? null,
+              change.uses ?? null,
+              change.schemes ?? null,
+              change.rotate_every_days !== undefined,
+              change.rotate_every_days ?? null,
+              records[0]?.at,
+            ],
+          )
+          if (rowCount !== 1)
+            throw new RequestFault('key.changed', 'The key was changed while this request was under way.')
         } catch (error) {
           throw nameTaken(error) ?? error
         }
         if (change.state !== undefined) {
-          await client.query('update key_versions set state = $3 where key_id = $1 and version = $2', [key.id, primary.version, change.state])
+          await client.query('update key_versions set state = $3 where key_id = $1 and version = $2', [
+            key.id,
+            primary.version,
+            change.state,
+          ])
         }
-        await writeHistory(client, [{ key: key.id, record: records[0] as (typeof records)[number] }], 'key.updated', actor.actor)
+        await writeHistory(
+          client,
+          [{ key: key.id, record: records[0] as (typeof records)[number] }],
+          'key.updated',
+          actor.actor,
+        )
         // When nothing but the commit can fail any more: from here on the ledger refuses the wider envelope, whatever the rows say.
         const narrowed = narrowing ? await narrow(services, client, actor.organization, key, narrowing) : []
         for (const part of narrowed) {
-          await client.query('update key_parts set spec = $3, envelope = $4 where key_id = $1 and version = $2', [key.id, part.version, Buffer.from(part.material.spec), Buffer.from(part.material.envelope)])
-          await client.query('update key_versions set generation = generation + 1 where key_id = $1 and version = $2', [key.id, part.version])
+          await client.query('update key_parts set spec = $3, envelope = $4 where key_id = $1 and version = $2', [
+            key.id,
+            part.version,
+            Buffer.from(part.material.spec),
+            Buffer.from(part.material.envelope),
+          ])
+          await client.query('update key_versions set generation = generation + 1 where key_id = $1 and version = $2', [
+            key.id,
+            part.version,
+          ])
         }
       },
     }
@@ -76,42 +112,63 @@ export async function updateKey(services: Services, context: RequestContext, id:
 
 function judgeState(context: RequestContext, key: KeyRow, from: string, to: string | undefined): void {
   if (to === undefined) return
-  if (key.destroy_at) throw new RequestFault('key.state_forbids', 'The deletion of the key is scheduled; cancel it first.')
-  if (!transitions[from]?.includes(to)) throw new RequestFault('key.state_forbids', `The key is ${from}; it cannot become ${to}.`)
+  if (key.destroy_at)
+    throw new RequestFault('key.state_forbids', 'The deletion of the key is scheduled; cancel it first.')
+  if (!transitions[from]?.includes(to))
+    throw new RequestFault('key.state_forbids', `The key is ${from}; it cannot become ${to}.`)
   if (from === 'suspended' && to === 'active' && !context.caller.credential.scopes.has('api:access:write')) {
     throw new RequestFault('scope.missing', 'Making a suspended key active needs the scope api:access:write.')
   }
 }
 
 function judgeNarrowing(key: KeyRow, change: KeyChange): { schemes?: string[]; uses?: Use[] } | null {
-  const wider = change.uses?.find((use) => !key.uses.includes(use)) ?? change.schemes?.find((scheme) => !key.schemes.includes(scheme))
+  const wider =
+    change.uses?.find((use) => !key.uses.includes(use)) ??
+    change.schemes?.find((scheme) => !key.schemes.includes(scheme))
   if (wider !== undefined) throw new RequestFault('key.widening_refused', `The key does not have ${wider}.`)
-  const uses = change.uses !== undefined && change.uses.length < key.uses.length ? { uses: [...change.uses] as Use[] } : {}
-  const schemes = change.schemes !== undefined && change.schemes.length < key.schemes.length ? { schemes: [...change.schemes] } : {}
+  const uses =
+    change.uses !== undefined && change.uses.length < key.uses.length ? { uses: [...change.uses] as Use[] } : {}
+  const schemes =
+    change.schemes !== undefined && change.schemes.length < key.schemes.length ? { schemes: [...change.schemes] } : {}
   return 'uses' in uses || 'schemes' in schemes ? { ...uses, ...schemes } : null
 }
 
-async function narrow(services: Services, client: PoolClient, organization: OrganizationState, key: KeyRow, change: { schemes?: string[]; uses?: Use[] }): Promise<NarrowedPart[]> {
+async function narrow(
+  services: Services,
+  client: PoolClient,
+  organization: OrganizationState,
+  key: KeyRow,
+  change: { schemes?: string[]; uses?: Use[] },
+): Promise<NarrowedPart[]> {
   const { rows } = await client.query<{ version: number; spec: Buffer; envelope: Buffer; sealed_by: string }>(
-    'select version, spec, envelope, sealed_by from key_parts where key_id = $1', [key.id])
-  return Promise.all(rows.map(async ({ version, spec, envelope, sealed_by }) => {
-    const sealedBy = organization.organizationKeys.get(sealed_by)
-    if (!sealedBy) throw new Error('a key sealed by an unknown organization key')
-    return { version, material: await services.signer.narrow(sealedBy, { spec, envelope }, change) }
-  }))
+    'select version, spec, envelope, sealed_by from key_parts where key_id = $1',
+    [key.id],
+  )
+  return Promise.all(
+    rows.map(async ({ version, spec, envelope, sealed_by }) => {
+      const sealedBy = organization.organizationKeys.get(sealed_by)
+      if (!sealedBy) throw new Error('a key sealed by an unknown organization key')
+      return { version, material: await services.signer.narrow(sealedBy, { spec, envelope }, change) }
+    }),
+  )
 }
 
 function recordOf(key: KeyRow, change: KeyChange, version: number): NewRecord {
   const { name, metadata, rotate_every_days, ...rest } = change
   return {
     fields: {
-      event: 'key.updated', key: encodeTypeId('key', uuidBytes(key.id)), change: Object.keys(change).sort(),
+      event: 'key.updated',
+      key: encodeTypeId('key', uuidBytes(key.id)),
+      change: Object.keys(change).sort(),
       ...(rest.state === undefined ? {} : { state: rest.state, version }),
       ...(rest.uses === undefined ? {} : { uses: rest.uses }),
       ...(rest.schemes === undefined ? {} : { schemes: rest.schemes }),
       // The leaf has a number or nothing; that it was taken away is in `change`.
       ...(rotate_every_days === undefined || rotate_every_days === null ? {} : { rotate_every_days }),
     },
-    texts: { ...(name === undefined ? {} : { name }), ...(metadata === undefined ? {} : { metadata: canonicalJson(metadata) }) },
+    texts: {
+      ...(name === undefined ? {} : { name }),
+      ...(metadata === undefined ? {} : { metadata: canonicalJson(metadata) }),
+    },
   }
 }

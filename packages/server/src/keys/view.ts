@@ -1,7 +1,7 @@
-import type { Pool, PoolClient } from 'pg'
 import type { Output } from '@popsigner/api/routes'
 import { cosmosAddress, ethereumAddress } from '@popsigner/crypto/address'
 import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
+import type { Pool, PoolClient } from 'pg'
 import { RequestFault } from '../http/request-fault.ts'
 import type { Credential } from '../tenants/credential.ts'
 import type { KeyVersionState } from '../tenants/signing-key.ts'
@@ -48,8 +48,12 @@ export const keyTables = 'keys k join namespaces n on n.id = k.namespace_id'
 export async function findKey(client: Pool | PoolClient, credential: Credential, id: string): Promise<KeyRow> {
   const bytes = decodeTypeId(id, 'key')
   if (bytes) {
-    const { rows: [row] } = await client.query<KeyRow>({
-      name: 'key', text: `select ${keyColumns} from ${keyTables} where k.id = $1 and k.organization_id = $2`, values: [uuidText(bytes), credential.organization.id],
+    const {
+      rows: [row],
+    } = await client.query<KeyRow>({
+      name: 'key',
+      text: `select ${keyColumns} from ${keyTables} where k.id = $1 and k.organization_id = $2`,
+      values: [uuidText(bytes), credential.organization.id],
     })
     if (row && (credential.namespaces === null || credential.namespaces.has(row.namespace_id))) return row
   }
@@ -62,21 +66,48 @@ export function viewKey(row: KeyRow): KeyView {
   const primary = versions.find((version) => version.version === row.primary_version)
   if (!primary) throw new Error('a key without its primary version')
   return {
-    id: encodeTypeId('key', uuidBytes(row.id)), name: row.name, namespace: row.namespace, algorithm: row.algorithm,
-    public_key: primary.public_key, address: primary.address, eth_address: primary.eth_address,
-    exportable: row.export !== 'none', export: row.export, schemes: row.schemes, uses: row.uses,
-    state: primary.state, version: primary.version, versions, metadata: row.metadata, rotate_every_days: row.rotate_every_days,
-    destroy_at: row.destroy_at?.toISOString() ?? null, created_at: row.created_at.toISOString(), updated_at: row.updated_at.toISOString(),
+    id: encodeTypeId('key', uuidBytes(row.id)),
+    name: row.name,
+    namespace: row.namespace,
+    algorithm: row.algorithm,
+    public_key: primary.public_key,
+    address: primary.address,
+    eth_address: primary.eth_address,
+    exportable: row.export !== 'none',
+    export: row.export,
+    schemes: row.schemes,
+    uses: row.uses,
+    state: primary.state,
+    version: primary.version,
+    versions,
+    metadata: row.metadata,
+    rotate_every_days: row.rotate_every_days,
+    destroy_at: row.destroy_at?.toISOString() ?? null,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
   }
 }
 
 /** One version of a key as the API answers it. */
-export function viewVersion(row: Pick<KeyRow, 'algorithm' | 'metadata'>, version: KeyRow['versions'][number]): VersionView {
+export function viewVersion(
+  row: Pick<KeyRow, 'algorithm' | 'metadata'>,
+  version: KeyRow['versions'][number],
+): VersionView {
   const publicKey = Buffer.from(version.public_key, 'hex')
-  const addresses = row.algorithm === 'secp256k1'
-    ? { address: cosmosAddress(publicKey, row.metadata['address_prefix'] ?? 'celestia'), eth_address: ethereumAddress(publicKey) }
-    : { address: null, eth_address: null }
-  return { version: version.version, state: version.state, public_key: version.public_key, ...addresses, created_at: new Date(version.created_at).toISOString() }
+  const addresses =
+    row.algorithm === 'secp256k1'
+      ? {
+          address: cosmosAddress(publicKey, row.metadata['address_prefix'] ?? 'celestia'),
+          eth_address: ethereumAddress(publicKey),
+        }
+      : { address: null, eth_address: null }
+  return {
+    version: version.version,
+    state: version.state,
+    public_key: version.public_key,
+    ...addresses,
+    created_at: new Date(version.created_at).toISOString(),
+  }
 }
 
 /** The ETag of a key: it changes with every change of the key. */

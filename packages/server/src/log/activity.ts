@@ -30,7 +30,11 @@ interface Denial {
 }
 
 /** Collects them in memory and appends them once a second. `onUsed` is told of an API key's use as often as a record is made. */
-export function createActivity(authorizer: Authorizer, organizations: Organizations, onUsed: (apiKey: string, at: number) => void): Activity {
+export function createActivity(
+  authorizer: Authorizer,
+  organizations: Organizations,
+  onUsed: (apiKey: string, at: number) => void,
+): Activity {
   const uses = new Map<string, number>()
   let denials = new Map<string, Denial>()
 
@@ -39,17 +43,37 @@ export function createActivity(authorizer: Authorizer, organizations: Organizati
     const id = encodeTypeId('rec', record)
     const stamp = Date.now()
     const { organization, actor } = caller.credential
-    const leaf = buildLeaf(make({
-      log: organization.log, id, time: new Date(stamp).toISOString(), actor, request: caller.request,
-      address: commit(caller.address, id), user_agent: commit(caller.userAgent, id),
-    }))
+    const leaf = buildLeaf(
+      make({
+        log: organization.log,
+        id,
+        time: new Date(stamp).toISOString(),
+        actor,
+        request: caller.request,
+        address: commit(caller.address, id),
+        user_agent: commit(caller.userAgent, id),
+      }),
+    )
     const epoch = organizations.peek(organization.id)?.epoch ?? organization.epoch
     return authorizer
-      .submit({ organization: organization.id, epoch, record, stamp, leaf, texts: caller.texts, charge: 0, limit: null, claim: null, body: null })
+      .submit({
+        organization: organization.id,
+        epoch,
+        record,
+        stamp,
+        leaf,
+        texts: caller.texts,
+        charge: 0,
+        limit: null,
+        claim: null,
+        body: null,
+      })
       .then((answer) => {
         if (answer.status === 'epoch' && attempt < maximumAttempts) {
           organizations.supersede(organization.id, answer.epoch)
-          return organizations.get(organization.id, Number.POSITIVE_INFINITY).then(() => append(caller, make, attempt + 1))
+          return organizations
+            .get(organization.id, Number.POSITIVE_INFINITY)
+            .then(() => append(caller, make, attempt + 1))
         }
         return undefined
       })
@@ -58,8 +82,15 @@ export function createActivity(authorizer: Authorizer, organizations: Organizati
   async function flush(): Promise<void> {
     const due = denials
     denials = new Map()
-    await Promise.all([...due.values()].map(({ caller, event, code, key, count }) => append(caller, (common) =>
-      event === 'auth.denied' ? { ...common, event, code, count } : { ...common, event, code, count, ...(key === null ? {} : { key }) })))
+    await Promise.all(
+      [...due.values()].map(({ caller, event, code, key, count }) =>
+        append(caller, (common) =>
+          event === 'auth.denied'
+            ? { ...common, event, code, count }
+            : { ...common, event, code, count, ...(key === null ? {} : { key }) },
+        ),
+      ),
+    )
   }
 
   const timer = setInterval(() => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import type { Pool } from 'pg'
 import { commitment, commitmentSalt } from '@popsigner/transparency/record'
+import type { Pool } from 'pg'
 import { newId } from '../ids.ts'
 import { commit, createCommitter } from './commitments.ts'
 

@@ -61,18 +61,29 @@ export function createCommitter(pool: Pool, organization: string, actor: string,
       const name = `${field}\0${value}`
       const found = known.get(name)
       if (found) return found
-      const { rows: [row] } = await pool.query<{ id: string }>(
+      const {
+        rows: [row],
+      } = await pool.query<{ id: string }>(
         `with present as (
            select id from texts where organization_id = $1 and actor = $2 and field = $3 and md5(value) = md5($4) and value = $4 limit 1
          ), made as (
            insert into texts (organization_id, actor, field, value) select $1, $2, $3, $4 where not exists (select 1 from present) returning id
-         ) select id from present union all select id from made`, [organization, actor, field, value])
+         ) select id from present union all select id from made`,
+        [organization, actor, field, value],
+      )
       const saltAt = label.length + 1 + field.length + 1
       const bytes = Buffer.from(value, 'utf8')
       const preimage = Buffer.alloc(saltAt + 32 + bytes.length)
       preimage.write(`${label}\0${field}\0`, 0, 'latin1')
       bytes.copy(preimage, saltAt + 32)
-      const text: Text = { field, id: BigInt((row as { id: string }).id), idText: (row as { id: string }).id, preimage, saltAt, salts: template(field) }
+      const text: Text = {
+        field,
+        id: BigInt((row as { id: string }).id),
+        idText: (row as { id: string }).id,
+        preimage,
+        saltAt,
+        salts: template(field),
+      }
       if (known.size >= maximumTexts) known.delete(known.keys().next().value as string)
       known.set(name, text)
       return text

@@ -1,5 +1,5 @@
-import type { Pool, PoolClient } from 'pg'
 import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import type { Pool, PoolClient } from 'pg'
 import type { AppendedBatch, RecordRow } from '../authorize/authorizer.ts'
 import { decodeTexts, eachLeaf, type TextReference } from './leaves.ts'
 import { hashLeaf, LogTree, storeTiles } from './tree.ts'
@@ -35,13 +35,20 @@ const columnCount = 12
  * at a time does it for an organization; where another is at it, this answers what that one has reached. `tree` is the
  * caller's, as of its last call; the tree that is answered takes its place. What is taken from `recent` is removed from it.
  */
-export async function project(pool: Pool, organization: string, tree: LogTree | undefined, recent?: RecentBatches): Promise<LogTree> {
+export async function project(
+  pool: Pool,
+  organization: string,
+  tree: LogTree | undefined,
+  recent?: RecentBatches,
+): Promise<LogTree> {
   let current = tree
   for (;;) {
     const client = await pool.connect()
     try {
       await client.query('begin')
-      const { rows: [position] } = await client.query<{ mine: boolean; size: string | null }>({
+      const {
+        rows: [position],
+      } = await client.query<{ mine: boolean; size: string | null }>({
         name: 'position',
         text: 'select pg_try_advisory_xact_lock(731003, hashtext($1::text)) as mine, (select size from projections where organization_id = $1::uuid) as size',
         values: [organization],
@@ -60,17 +67,27 @@ export async function project(pool: Pool, organization: string, tree: LogTree | 
 }
 
 /** One step; true when there may be more. A failure leaves `tree` ahead of the database: the caller's next call reloads it. */
-async function step(client: PoolClient, organization: string, size: number, tree: LogTree, recent: RecentBatches | undefined): Promise<boolean> {
+async function step(
+  client: PoolClient,
+  organization: string,
+  size: number,
+  tree: LogTree,
+  recent: RecentBatches | undefined,
+): Promise<boolean> {
   const rows: string[][] = []
   const hashes: Buffer[] = []
-  const reached = takeRecent(recent, size, rows, hashes) ?? (await readBatches(client, organization, size, rows, hashes))
+  const reached =
+    takeRecent(recent, size, rows, hashes) ?? (await readBatches(client, organization, size, rows, hashes))
   if (reached === size) return false
   await storeTiles(client, organization, tree.append(hashes))
   await client.query({
     name: 'project',
     text: `insert into records (organization_id, index, id, time, event, actor, key_id, data_hash, address, user_agent, batch, leaf_offset, leaf_length)
       select $1, * from unnest($2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::integer[])`,
-    values: [organization, ...Array.from({ length: columnCount }, (_, column) => `{${rows.map((row) => row[column]).join(',')}}`)],
+    values: [
+      organization,
+      ...Array.from({ length: columnCount }, (_, column) => `{${rows.map((row) => row[column]).join(',')}}`),
+    ],
   })
   await client.query({
     name: 'projected',
@@ -81,7 +98,12 @@ async function step(client: PoolClient, organization: string, size: number, tree
 }
 
 /** Takes what this process has committed itself, as far as it goes on from `size` without a gap; null when nothing does. */
-function takeRecent(recent: RecentBatches | undefined, size: number, rows: string[][], hashes: Buffer[]): number | null {
+function takeRecent(
+  recent: RecentBatches | undefined,
+  size: number,
+  rows: string[][],
+  hashes: Buffer[],
+): number | null {
   let reached = size
   for (let batch = recent?.get(reached); batch && hashes.length < leavesPerStep; batch = recent?.get(reached)) {
     const end = batch.first + batch.items.length
@@ -99,7 +121,13 @@ function takeRecent(recent: RecentBatches | undefined, size: number, rows: strin
 }
 
 /** Reads the next batches from the database: another server's, or what a crash left. Answers the size they reach. */
-async function readBatches(client: PoolClient, organization: string, size: number, columns: string[][], hashes: Buffer[]): Promise<number> {
+async function readBatches(
+  client: PoolClient,
+  organization: string,
+  size: number,
+  columns: string[][],
+  hashes: Buffer[],
+): Promise<number> {
   const { rows } = await client.query<{ tree_size: string; size: number; leaves: Buffer; texts: Buffer }>({
     name: 'batches-after',
     text: 'select tree_size, size, leaves, texts from batches where organization_id = $1 and tree_size > $2 order by tree_size limit $3',
@@ -111,11 +139,15 @@ async function readBatches(client: PoolClient, organization: string, size: numbe
     const first = end - row.size
     if (first !== reached) throw new Error('the log has a gap')
     const texts = decodeTexts(row.texts)
-    eachLeaf(row.leaves, (leaf, place, offset) => {
-      const said = rowOf(leaf, texts[place] ?? [])
-      hashes.push(Buffer.from(said.leafHash, 'hex'))
-      columns.push(columnsOf(said, first + place, end, offset, leaf.length))
-    }, (hash) => hashes.push(hash))
+    eachLeaf(
+      row.leaves,
+      (leaf, place, offset) => {
+        const said = rowOf(leaf, texts[place] ?? [])
+        hashes.push(Buffer.from(said.leafHash, 'hex'))
+        columns.push(columnsOf(said, first + place, end, offset, leaf.length))
+      },
+      (hash) => hashes.push(hash),
+    )
     reached = end
   }
   return reached
@@ -125,17 +157,32 @@ async function readBatches(client: PoolClient, organization: string, size: numbe
 function rowOf(leaf: Uint8Array, texts: readonly TextReference[]): RecordRow {
   const said = JSON.parse(Buffer.from(leaf.buffer, leaf.byteOffset, leaf.length).toString('latin1')) as ProjectedLeaf
   return {
-    id: uuidOf(said.id, 'rec'), time: said.time, event: said.event, actor: actorsOfOurs[said.actor] ?? uuidOf(said.actor, 'ak'),
-    key: said.key === undefined ? null : uuidOf(said.key, 'key'), dataHash: said.data_hash === undefined ? null : dataHashColumn(said.data_hash),
-    address: texts.find((r) => r.field === 'address')?.id.toString() ?? null, userAgent: texts.find((r) => r.field === 'user_agent')?.id.toString() ?? null,
+    id: uuidOf(said.id, 'rec'),
+    time: said.time,
+    event: said.event,
+    actor: actorsOfOurs[said.actor] ?? uuidOf(said.actor, 'ak'),
+    key: said.key === undefined ? null : uuidOf(said.key, 'key'),
+    dataHash: said.data_hash === undefined ? null : dataHashColumn(said.data_hash),
+    address: texts.find((r) => r.field === 'address')?.id.toString() ?? null,
+    userAgent: texts.find((r) => r.field === 'user_agent')?.id.toString() ?? null,
     leafHash: hashLeaf(leaf).toString('hex'),
   }
 }
 
 function columnsOf(row: RecordRow, index: number, batch: number, offset: number, length: number): string[] {
   return [
-    String(index), row.id, row.time, row.event, row.actor, row.key ?? 'NULL', row.dataHash ?? 'NULL', row.address ?? 'NULL', row.userAgent ?? 'NULL',
-    String(batch), String(offset), String(length),
+    String(index),
+    row.id,
+    row.time,
+    row.event,
+    row.actor,
+    row.key ?? 'NULL',
+    row.dataHash ?? 'NULL',
+    row.address ?? 'NULL',
+    row.userAgent ?? 'NULL',
+    String(batch),
+    String(offset),
+    String(length),
   ]
 }
 

@@ -1,10 +1,9 @@
-import type { Pool, PoolClient } from 'pg'
 import { sha256 } from '@popsigner/crypto/hash-native'
-import { TILE_WIDTH, tileRoot, type TileSource } from '@popsigner/transparency/tiles'
 import { leafHash } from '@popsigner/transparency/merkle'
+import { TILE_WIDTH, type TileSource, tileRoot } from '@popsigner/transparency/tiles'
+import type { Pool, PoolClient } from 'pg'
 import { eachLeaf } from './leaves.ts'
 
-const HASH = 32
 const cachedTiles = 512
 
 /** A tile that became complete and is to be stored. */
@@ -41,14 +40,18 @@ export class LogTree implements TileSource {
   static async load(database: Pool, organization: string, size: number): Promise<LogTree> {
     const levels: Edge['levels'] = []
     const { rows: full } = await database.query<{ level: number; tiles: string }>(
-      'select level, max(index) + 1 as tiles from tiles where organization_id = $1 group by level', [organization])
+      'select level, max(index) + 1 as tiles from tiles where organization_id = $1 group by level',
+      [organization],
+    )
     const tilesAt = new Map(full.map((row) => [row.level, Number(row.tiles)]))
     const first = (tilesAt.get(0) ?? 0) * TILE_WIDTH
     levels.push({ tiles: tilesAt.get(0) ?? 0, hashes: await readLeafHashes(database, organization, first, size) })
     for (let level = 1; (tilesAt.get(level - 1) ?? 0) > 0; level++) {
       const before = tilesAt.get(level) ?? 0
       const { rows } = await database.query<{ root: Buffer }>(
-        'select root from tiles where organization_id = $1 and level = $2 and index >= $3 order by index', [organization, level - 1, before * TILE_WIDTH])
+        'select root from tiles where organization_id = $1 and level = $2 and index >= $3 order by index',
+        [organization, level - 1, before * TILE_WIDTH],
+      )
       levels.push({ tiles: before, hashes: rows.map((row) => row.root) })
     }
     return new LogTree(database, organization, { size, levels })
@@ -68,7 +71,8 @@ export class LogTree implements TileSource {
   }
 
   #add(level: number, hash: Buffer, complete: CompleteTile[]): void {
-    const edge = (this.#edge.levels[level] ??= { tiles: 0, hashes: [] })
+    const edge = this.#edge.levels[level] ?? { tiles: 0, hashes: [] }
+    this.#edge.levels[level] = edge
     edge.hashes.push(hash)
     if (edge.hashes.length < TILE_WIDTH) return
     const hashes = Buffer.concat(edge.hashes)
@@ -86,8 +90,12 @@ export class LogTree implements TileSource {
     if (index === edge.tiles) return Buffer.concat(edge.hashes)
     const cached = this.#complete.get(`${level}/${index}`)
     if (cached) return cached
-    const { rows: [row] } = await this.#database.query<{ hashes: Buffer }>(
-      'select hashes from tiles where organization_id = $1 and level = $2 and index = $3', [this.#organization, level, index])
+    const {
+      rows: [row],
+    } = await this.#database.query<{ hashes: Buffer }>(
+      'select hashes from tiles where organization_id = $1 and level = $2 and index = $3',
+      [this.#organization, level, index],
+    )
     if (!row) throw new Error('a tile of the log is missing')
     this.#remember(level, index, row.hashes)
     return row.hashes
@@ -100,19 +108,32 @@ export class LogTree implements TileSource {
 }
 
 /** Stores complete tiles. Storing one twice is no harm: it cannot have changed. */
-export async function storeTiles(client: Database, organization: string, tiles: readonly CompleteTile[]): Promise<void> {
+export async function storeTiles(
+  client: Database,
+  organization: string,
+  tiles: readonly CompleteTile[],
+): Promise<void> {
   for (const tile of tiles) {
-    await client.query('insert into tiles (organization_id, level, index, root, hashes) values ($1, $2, $3, $4, $5) on conflict do nothing',
-      [organization, tile.level, tile.index, tile.root, tile.hashes])
+    await client.query(
+      'insert into tiles (organization_id, level, index, root, hashes) values ($1, $2, $3, $4, $5) on conflict do nothing',
+      [organization, tile.level, tile.index, tile.root, tile.hashes],
+    )
   }
 }
 
 /** The leaf hashes from `first` to before `size`, from the batches. */
-async function readLeafHashes(database: Database, organization: string, first: number, size: number): Promise<Buffer[]> {
+async function readLeafHashes(
+  database: Database,
+  organization: string,
+  first: number,
+  size: number,
+): Promise<Buffer[]> {
   const hashes: Buffer[] = []
   if (first >= size) return hashes
   const { rows } = await database.query<{ tree_size: string; size: number; leaves: Buffer }>(
-    'select tree_size, size, leaves from batches where organization_id = $1 and tree_size > $2 and tree_size - size < $3 order by tree_size', [organization, first, size])
+    'select tree_size, size, leaves from batches where organization_id = $1 and tree_size > $2 and tree_size - size < $3 order by tree_size',
+    [organization, first, size],
+  )
   for (const row of rows) {
     const start = Number(row.tree_size) - row.size
     const put = (hash: Buffer, place: number) => {

@@ -1,5 +1,5 @@
 import { hash as digestOf } from 'node:crypto'
-import { factsOf, type AlgorithmName, type HashName } from '@popsigner/crypto/algorithm-facts'
+import { type AlgorithmName, factsOf, type HashName } from '@popsigner/crypto/algorithm-facts'
 import { keccak256 } from '@popsigner/crypto/hash'
 import type { RequestFault as Refusal } from '../http/request-fault.ts'
 import { RequestFault } from '../http/request-fault.ts'
@@ -36,26 +36,44 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
   const version = key.versions.get(request.key_version ?? key.primaryVersion)
   if (!version) return new RequestFault('key.version_not_found', `The key has versions 1 to ${key.versions.size}.`)
   if (version.state !== 'active') {
-    return new RequestFault('key.state_forbids', `Version ${version.version} of the key is ${version.state}; only an active one signs.`)
+    return new RequestFault(
+      'key.state_forbids',
+      `Version ${version.version} of the key is ${version.state}; only an active one signs.`,
+    )
   }
   const input = readInput(key.algorithm as AlgorithmName, request)
   if (input instanceof RequestFault) return input
-  if (!key.uses.includes(input.input)) return new RequestFault('key.use_not_allowed', `The uses of the key do not include ${input.input}.`)
+  if (!key.uses.includes(input.input))
+    return new RequestFault('key.use_not_allowed', `The uses of the key do not include ${input.input}.`)
   return { version, scheme: key.schemes[0] as string, ...input }
 }
 
 /** The caller's data as the algorithm takes it, or why it does not. Verifying reads it the same way. */
-export function readInput(algorithm: AlgorithmName, request: SigningInput): Omit<Decision, 'version' | 'scheme'> | Refusal {
+export function readInput(
+  algorithm: AlgorithmName,
+  request: SigningInput,
+): Omit<Decision, 'version' | 'scheme'> | Refusal {
   const facts = factsOf(algorithm)
-  if (request.prehashed && !facts.prehashed) return new RequestFault('sign.hash_not_allowed', `${algorithm} does not take a digest.`)
+  if (request.prehashed && !facts.prehashed)
+    return new RequestFault('sign.hash_not_allowed', `${algorithm} does not take a digest.`)
   if (request.hash !== undefined && !facts.hashes.includes(request.hash)) {
-    return new RequestFault('sign.hash_not_allowed', facts.hashes.length === 0 ? `${algorithm} takes no hash.` : `${algorithm} takes ${facts.hashes.join(' or ')}.`)
+    return new RequestFault(
+      'sign.hash_not_allowed',
+      facts.hashes.length === 0 ? `${algorithm} takes no hash.` : `${algorithm} takes ${facts.hashes.join(' or ')}.`,
+    )
   }
   const data = decodeData(request.data, request.encoding)
   if (data instanceof RequestFault) return data
   if (request.prehashed) {
-    if (data.length !== 32) return new RequestFault('sign.digest_length', `data is ${data.length} bytes long and a digest has 32.`)
-    return { input: 'digest', hash: null, data, digest: data.toString('hex'), dataHash: digestOf('sha256', data, 'hex') }
+    if (data.length !== 32)
+      return new RequestFault('sign.digest_length', `data is ${data.length} bytes long and a digest has 32.`)
+    return {
+      input: 'digest',
+      hash: null,
+      data,
+      digest: data.toString('hex'),
+      dataHash: digestOf('sha256', data, 'hex'),
+    }
   }
   const dataHash = digestOf('sha256', data, 'hex')
   const hash = request.hash ?? facts.hashes[0] ?? null
@@ -68,14 +86,20 @@ export function decodeData(text: string, encoding: 'base64' | 'hex' | 'utf8'): B
   let data: Buffer
   if (encoding === 'base64') {
     data = Buffer.from(text, 'base64')
-    if (data.toString('base64') !== text) return new RequestFault('sign.data_invalid', 'data is not canonical base64 with padding.')
+    if (data.toString('base64') !== text)
+      return new RequestFault('sign.data_invalid', 'data is not canonical base64 with padding.')
   } else if (encoding === 'hex') {
-    if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return new RequestFault('sign.data_invalid', 'data is not hex of whole bytes.')
+    if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text))
+      return new RequestFault('sign.data_invalid', 'data is not hex of whole bytes.')
     data = Buffer.from(text, 'hex')
   } else {
     if (!text.isWellFormed()) return new RequestFault('sign.data_invalid', 'data is not well-formed Unicode.')
     data = Buffer.from(text, 'utf8')
   }
-  if (data.length > maximumDataBytes) return new RequestFault('sign.data_invalid', `data is ${data.length} bytes long; at most ${maximumDataBytes} are taken.`)
+  if (data.length > maximumDataBytes)
+    return new RequestFault(
+      'sign.data_invalid',
+      `data is ${data.length} bytes long; at most ${maximumDataBytes} are taken.`,
+    )
   return data
 }

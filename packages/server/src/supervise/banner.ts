@@ -30,8 +30,10 @@ export function banner(
   const elsewhere = usual ? [] : [`  export POPSIGNER_DATA_DIR=${quote(config.dataDirectory)}`]
   if (first === null) {
     const name = organizations.includes('default') ? 'default' : organizations[0]
-    if (name === undefined) lines.push('', 'It has no organization yet:', '', ...elsewhere, '  npx popsigner orgs create <name>', '')
-    else lines.push('', 'Another API key:', '', ...elsewhere, `  npx popsigner api-keys create --org ${name} another`, '')
+    if (name === undefined)
+      lines.push('', 'It has no organization yet:', '', ...elsewhere, '  npx popsigner orgs create <name>', '')
+    else
+      lines.push('', 'Another API key:', '', ...elsewhere, `  npx popsigner api-keys create --org ${name} another`, '')
     return lines.join('\n')
   }
   lines.push(

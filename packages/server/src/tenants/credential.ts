@@ -1,8 +1,8 @@
 import { hash as digest } from 'node:crypto'
-import type { Pool } from 'pg'
-import { encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { Fault } from '@popsigner/crypto/fault'
-import { createCommitter, type Committer } from '../log/commitments.ts'
+import { encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
+import type { Pool } from 'pg'
+import { type Committer, createCommitter } from '../log/commitments.ts'
 import type { OrganizationState, Organizations } from './organization.ts'
 import { checkSecret, fingerprintOf, parseToken, type StoredSecret } from './token.ts'
 
@@ -25,7 +25,10 @@ export interface Credential {
 }
 
 /** Why a credential was not accepted. `organization` is known only once the secret was found right. */
-export class CredentialFault extends Fault<'auth.missing' | 'auth.invalid' | 'auth.expired', { organization: string | null; actor: string | null }> {}
+export class CredentialFault extends Fault<
+  'auth.missing' | 'auth.invalid' | 'auth.expired',
+  { organization: string | null; actor: string | null }
+> {}
 
 /** Tokens whose secret was checked by Argon2id in this process; the state of the API key is looked at apart from that. */
 const maximumTokens = 50_000
@@ -61,8 +64,12 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     const token = parseToken(text)
     if (!token) throw invalid()
     const apiKey = uuidText(token.id)
-    const { rows: [row] } = await pool.query<StoredSecrets>(
-      'select organization_id, hash, fingerprint, previous_hash, previous_fingerprint from api_keys where id = $1', [apiKey])
+    const {
+      rows: [row],
+    } = await pool.query<StoredSecrets>(
+      'select organization_id, hash, fingerprint, previous_hash, previous_fingerprint from api_keys where id = $1',
+      [apiKey],
+    )
     const stored = row === undefined ? null : storedSecretOf(row, token.secret)
     const right = stored !== null && (await checkSecret(token.secret, stored))
     token.secret.fill(0)
@@ -71,17 +78,35 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
   }
 
   async function load(state: OrganizationState, apiKey: string): Promise<Credential | null> {
-    const { rows: [row] } = await pool.query<{ scopes: string[]; namespaces: string[] | null; expires_at: Date | null; erasure_key: Buffer | null; fingerprint: Buffer; previous_fingerprint: Buffer | null; grace_until: Date | null }>(
+    const {
+      rows: [row],
+    } = await pool.query<{
+      scopes: string[]
+      namespaces: string[] | null
+      expires_at: Date | null
+      erasure_key: Buffer | null
+      fingerprint: Buffer
+      previous_fingerprint: Buffer | null
+      grace_until: Date | null
+    }>(
       `select scopes, namespaces, expires_at, erasure_key, fingerprint, previous_fingerprint, grace_until from api_keys k
          left join actors a on a.organization_id = k.organization_id and a.actor = k.id
-       where k.id = $1 and k.organization_id = $2 and revoked_at is null`, [apiKey, state.id])
+       where k.id = $1 and k.organization_id = $2 and revoked_at is null`,
+      [apiKey, state.id],
+    )
     if (!row?.erasure_key) return null
     const secrets = new Map<string, number | null>([[row.fingerprint.toString('hex'), null]])
-    if (row.previous_fingerprint && row.grace_until) secrets.set(row.previous_fingerprint.toString('hex'), row.grace_until.getTime())
+    if (row.previous_fingerprint && row.grace_until)
+      secrets.set(row.previous_fingerprint.toString('hex'), row.grace_until.getTime())
     const credential: Credential = {
-      organization: state, apiKey, actor: actorText(apiKey),
-      scopes: new Set(row.scopes), namespaces: row.namespaces ? new Set(row.namespaces) : null,
-      expiresAt: row.expires_at?.getTime() ?? null, secrets, committer: createCommitter(pool, state.id, apiKey, row.erasure_key),
+      organization: state,
+      apiKey,
+      actor: actorText(apiKey),
+      scopes: new Set(row.scopes),
+      namespaces: row.namespaces ? new Set(row.namespaces) : null,
+      expiresAt: row.expires_at?.getTime() ?? null,
+      secrets,
+      committer: createCommitter(pool, state.id, apiKey, row.erasure_key),
     }
     state.credentials.set(apiKey, credential)
     return credential
@@ -92,7 +117,9 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     const known = text === null ? undefined : proven.get(digest('sha256', text, 'base64'))
     if (!known) return undefined
     const credential = organizations.peek(known.organization)?.credentials.get(known.apiKey)
-    return credential && stateOf(credential, known.fingerprint) === 'good' ? { credential, fingerprint: known.fingerprint } : undefined
+    return credential && stateOf(credential, known.fingerprint) === 'good'
+      ? { credential, fingerprint: known.fingerprint }
+      : undefined
   }
 
   function isProven(header: string | undefined): boolean {
@@ -114,7 +141,10 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
   }
 
   /** The state is as fresh as the caller needs it; only the API key's own row may still have to be read. */
-  async function admit({ organization, apiKey, fingerprint }: Proven, state: OrganizationState | null): Promise<Admission> {
+  async function admit(
+    { organization, apiKey, fingerprint }: Proven,
+    state: OrganizationState | null,
+  ): Promise<Admission> {
     const credential = state && (state.credentials.get(apiKey) ?? (await load(state, apiKey)))
     const answer = credential ? stateOf(credential, fingerprint) : 'invalid'
     if (!credential || answer === 'invalid') throw new CredentialFault('auth.invalid', { organization, actor: apiKey })
@@ -124,15 +154,29 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
 
   async function renew({ credential, fingerprint }: Admission): Promise<Admission> {
     const organization = credential.organization.id
-    return admit({ organization, apiKey: credential.apiKey, fingerprint }, await organizations.get(organization, Number.POSITIVE_INFINITY))
+    return admit(
+      { organization, apiKey: credential.apiKey, fingerprint },
+      await organizations.get(organization, Number.POSITIVE_INFINITY),
+    )
   }
 
   async function former(organization: string, apiKey: string): Promise<Admission | null> {
     const state = await organizations.get(organization, Number.POSITIVE_INFINITY)
-    const { rows: [row] } = await pool.query<{ erasure_key: Buffer }>('select erasure_key from actors where organization_id = $1 and actor = $2', [organization, apiKey])
+    const {
+      rows: [row],
+    } = await pool.query<{ erasure_key: Buffer }>(
+      'select erasure_key from actors where organization_id = $1 and actor = $2',
+      [organization, apiKey],
+    )
     if (!state || !row) return null
     const credential: Credential = {
-      organization: state, apiKey, actor: actorText(apiKey), scopes: new Set(), namespaces: new Set(), expiresAt: 0, secrets: new Map(),
+      organization: state,
+      apiKey,
+      actor: actorText(apiKey),
+      scopes: new Set(),
+      namespaces: new Set(),
+      expiresAt: 0,
+      secrets: new Map(),
       committer: createCommitter(pool, organization, apiKey, row.erasure_key),
     }
     return { credential, fingerprint: '' }

@@ -1,7 +1,7 @@
-import type { Pool } from 'pg'
-import type { Material } from '@popsigner/custody/custodian'
 import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
-import { plan, type Plan } from '../plans.ts'
+import type { Material } from '@popsigner/custody/custodian'
+import type { Pool } from 'pg'
+import { type Plan, plan } from '../plans.ts'
 import type { Credential } from './credential.ts'
 import type { SigningKey } from './signing-key.ts'
 
@@ -63,8 +63,13 @@ export function createOrganizations(pool: Pool, instance: string): Organizations
   const loading = new Map<string, Promise<OrganizationState | null>>()
 
   async function load(id: string): Promise<OrganizationState | null> {
-    const { rows: [row] } = await pool.query<{
-      name: string; plan: string; log_public_key: Buffer; epoch: string | null
+    const {
+      rows: [row],
+    } = await pool.query<{
+      name: string
+      plan: string
+      log_public_key: Buffer
+      epoch: string | null
       materials: { kind: string; id: string; spec: string; envelope: string; current: boolean }[] | null
       namespaces: { id: string; name: string }[] | null
     }>(
@@ -73,7 +78,9 @@ export function createOrganizations(pool: Pool, instance: string): Organizations
          (select json_agg(json_build_object('kind', kind, 'id', m.id, 'spec', encode(spec, 'hex'), 'envelope', encode(envelope, 'hex'), 'current', current))
             from organization_materials m where m.organization_id = o.id and kind in ('organization-key', 'log-key')) as materials,
          (select json_agg(json_build_object('id', n.id, 'name', n.name)) from namespaces n where n.organization_id = o.id and n.deleted_at is null) as namespaces
-       from organizations o where o.id = $1`, [id])
+       from organizations o where o.id = $1`,
+      [id],
+    )
     if (!row) return null
     const organizationKeys = new Map<string, Material>()
     let logKey: Material | undefined
@@ -88,9 +95,22 @@ export function createOrganizations(pool: Pool, instance: string): Organizations
     const bytes = uuidBytes(id)
     const text = encodeTypeId('org', bytes)
     return {
-      id, bytes, text, name: row.name, log: `${instance}/${text}`, planName: row.plan, plan: plan(row.plan), epoch: Number(row.epoch ?? 0),
-      logPublicKey: row.log_public_key, logKey, organizationKeys, currentOrganizationKey: current,
-      namespaces: new Map((row.namespaces ?? []).map((n) => [n.id, n.name])), credentials: new Map(), keys: new Map(), checkedAt: Date.now(),
+      id,
+      bytes,
+      text,
+      name: row.name,
+      log: `${instance}/${text}`,
+      planName: row.plan,
+      plan: plan(row.plan),
+      epoch: Number(row.epoch ?? 0),
+      logPublicKey: row.log_public_key,
+      logKey,
+      organizationKeys,
+      currentOrganizationKey: current,
+      namespaces: new Map((row.namespaces ?? []).map((n) => [n.id, n.name])),
+      credentials: new Map(),
+      keys: new Map(),
+      checkedAt: Date.now(),
     }
   }
 
@@ -98,8 +118,13 @@ export function createOrganizations(pool: Pool, instance: string): Organizations
     const known = states.get(id)
     if (known) {
       const asked = Date.now()
-      const { rows: [head] } = await pool.query<{ epoch: string }>(
-        { name: 'epoch', text: 'select epoch from batches where organization_id = $1 order by tree_size desc limit 1', values: [id] })
+      const {
+        rows: [head],
+      } = await pool.query<{ epoch: string }>({
+        name: 'epoch',
+        text: 'select epoch from batches where organization_id = $1 order by tree_size desc limit 1',
+        values: [id],
+      })
       if (Number(head?.epoch ?? 0) === known.epoch && states.get(id) === known) {
         known.checkedAt = asked
         return known

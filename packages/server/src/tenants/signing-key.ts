@@ -1,6 +1,6 @@
-import type { Pool } from 'pg'
-import type { Material } from '@popsigner/custody/custodian'
 import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import type { Material } from '@popsigner/custody/custodian'
+import type { Pool } from 'pg'
 import { type OrganizationState, rememberKey } from './organization.ts'
 
 /** States of a key version (SP 800-57 part 1 §7). */
@@ -44,8 +44,19 @@ export async function findSigningKey(pool: Pool, state: OrganizationState, text:
   if (!bytes) return null
   const id = uuidText(bytes)
   const { rows } = await pool.query<{
-    namespace_id: string; algorithm: string; schemes: string[]; uses: string[]; export: string; primary_version: number
-    version: number; state: KeyVersionState; public_key: Buffer; spec: Buffer | null; envelope: Buffer | null; sealed_by: string | null; epoch: string | null
+    namespace_id: string
+    algorithm: string
+    schemes: string[]
+    uses: string[]
+    export: string
+    primary_version: number
+    version: number
+    state: KeyVersionState
+    public_key: Buffer
+    spec: Buffer | null
+    envelope: Buffer | null
+    sealed_by: string | null
+    epoch: string | null
   }>({
     name: 'signing-key',
     text: `select k.namespace_id, k.algorithm, k.schemes, k.uses, k.export, k.primary_version, v.version, v.state, v.public_key,
@@ -58,12 +69,28 @@ export async function findSigningKey(pool: Pool, state: OrganizationState, text:
   const first = rows[0]
   if (!first) return null
   const key: SigningKey = {
-    id, bytes, text, namespace: first.namespace_id, algorithm: first.algorithm,
-    schemes: first.schemes, uses: first.uses, export: first.export, primaryVersion: first.primary_version,
-    versions: new Map(rows.map((row) => [row.version, {
-      version: row.version, state: row.state, publicKey: row.public_key, publicKeyHex: row.public_key.toString('hex'),
-      material: row.spec && row.envelope ? { spec: row.spec, envelope: row.envelope } : null, sealedBy: row.sealed_by ?? '',
-    }])),
+    id,
+    bytes,
+    text,
+    namespace: first.namespace_id,
+    algorithm: first.algorithm,
+    schemes: first.schemes,
+    uses: first.uses,
+    export: first.export,
+    primaryVersion: first.primary_version,
+    versions: new Map(
+      rows.map((row) => [
+        row.version,
+        {
+          version: row.version,
+          state: row.state,
+          publicKey: row.public_key,
+          publicKeyHex: row.public_key.toString('hex'),
+          material: row.spec && row.envelope ? { spec: row.spec, envelope: row.envelope } : null,
+          sealedBy: row.sealed_by ?? '',
+        },
+      ]),
+    ),
   }
   if (Number(first.epoch ?? 0) === state.epoch) rememberKey(state, key)
   return key

@@ -1,4 +1,4 @@
-import { hash as sha256, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, hash as sha256, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { hash as argon2, verify as verifyArgon2 } from '@node-rs/argon2'
 import { base32crockford } from '@scure/base'

@@ -1,0 +1,82 @@
+import type { Pool } from 'pg'
+import type { AppendedBatch } from '../authorize/authorizer.ts'
+import { project, type RecentBatches } from './projection.ts'
+import type { LogTree } from './tree.ts'
+
+/** Leaves kept in memory until they are projected: about 50 MB at the most. */
+const maximumRecentLeaves = 60_000
+
+interface TreeState {
+  tree?: LogTree
+  /** What this process committed and has yet to project. */
+  readonly recent: RecentBatches
+  bringing: Promise<unknown>
+}
+
+/** Every organization's tree and search table, as far as this process has brought them. */
+export interface Trees {
+  /** Keeps what was just committed, so that it need not be read back. */
+  remember(organization: string, batch: AppendedBatch): void
+  /** Brings a log's records and tree up to its batches. */
+  bringUp(organization: string): Promise<LogTree>
+  /** The tree as it is, or brought up if there is none yet. */
+  current(organization: string): Promise<LogTree>
+  forget(organization: string): void
+}
+
+/** Trees over the database. */
+export function createTrees(pool: Pool): Trees {
+  const states = new Map<string, TreeState>()
+  let recentLeaves = 0
+
+  function stateOf(organization: string): TreeState {
+    let state = states.get(organization)
+    if (!state) {
+      state = { recent: new Map(), bringing: Promise.resolve() }
+      states.set(organization, state)
+    }
+    return state
+  }
+
+  async function bringUpNow(organization: string, state: TreeState): Promise<LogTree> {
+    const before = countLeaves(state.recent)
+    const tree = await project(pool, organization, state.tree, state.recent)
+    state.tree = tree
+    // What another server projected first is of no more use.
+    for (const [first, batch] of state.recent) {
+      if (first + batch.items.length <= tree.size) state.recent.delete(first)
+    }
+    recentLeaves = Math.max(0, recentLeaves - before + countLeaves(state.recent))
+    return tree
+  }
+
+  function bringUp(organization: string): Promise<LogTree> {
+    const state = stateOf(organization)
+    // One after the other: who comes second may need what came after the first had begun.
+    const next = state.bringing.then(() => bringUpNow(organization, state))
+    state.bringing = next.catch(() => {})
+    return next
+  }
+
+  return {
+    bringUp,
+    remember(organization, batch) {
+      recentLeaves += batch.items.length
+      // The database has them all: what does not fit is read from there.
+      if (recentLeaves > maximumRecentLeaves) {
+        for (const state of states.values()) state.recent.clear()
+        recentLeaves = 0
+        return
+      }
+      stateOf(organization).recent.set(batch.first, batch)
+    },
+    current: async (organization) => stateOf(organization).tree ?? bringUp(organization),
+    forget: (organization) => void states.delete(organization),
+  }
+}
+
+function countLeaves(recent: RecentBatches): number {
+  let count = 0
+  for (const batch of recent.values()) count += batch.items.length
+  return count
+}
