@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,11 +60,18 @@ export async function startInstance(environment: Record<string, string> = {}): P
 
   async function start(): Promise<void> {
     output = ''
-    const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('POPSIGNER_') && name !== 'DATABASE_URL'))
+    const clean = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith('POPSIGNER_') && name !== 'DATABASE_URL'),
+    )
     supervisor = spawn(process.execPath, [join(root, 'packages/server/src/supervise/start.ts')], {
-      cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, POPSIGNER_DATA_DIR: directory, POPSIGNER_PORT: '0', ...environment },
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...clean, POPSIGNER_DATA_DIR: directory, POPSIGNER_PORT: '0', ...environment },
     })
-    for (const stream of [supervisor.stdout, supervisor.stderr]) stream?.on('data', (chunk: Buffer) => { output += chunk.toString() })
+    for (const stream of [supervisor.stdout, supervisor.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        output += chunk.toString()
+      })
     const until = Date.now() + startMilliseconds
     for (;;) {
       url = running()?.url ?? ''
@@ -75,38 +82,60 @@ export async function startInstance(environment: Record<string, string> = {}): P
     }
   }
 
-  function running(): { url: string | null; adminSocket: string; socketDirectory: string; children: { pid: number }[] } | null {
+  function running(): {
+    url: string | null
+    adminSocket: string
+    socketDirectory: string
+    children: { pid: number }[]
+  } | null {
     const file = join(directory, 'run.json')
     return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
   }
 
   function processes(): { signer: number; server: number; postgres: number } {
     const find = (program: string): number =>
-      running()?.children.map((child) => child.pid).find((pid) => {
-        const file = `/proc/${pid}/cmdline`
-        return existsSync(file) && readFileSync(file, 'utf8').includes(program)
-      }) ?? 0
+      running()
+        ?.children.map((child) => child.pid)
+        .find((pid) => {
+          const file = `/proc/${pid}/cmdline`
+          return existsSync(file) && readFileSync(file, 'utf8').includes(program)
+        }) ?? 0
     const pidFile = join(clusterDirectory(), 'postmaster.pid')
-    return { signer: find('signer/main.ts'), server: find('server/src/main.ts'), postgres: existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8').split('\n')[0]) : 0 }
+    return {
+      signer: find('signer/main.ts'),
+      server: find('server/src/main.ts'),
+      postgres: existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8').split('\n')[0]) : 0,
+    }
   }
 
   function clusterDirectory(): string {
-    const { further_directory: furtherDirectory } = JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { further_directory: string | null }
+    const { further_directory: furtherDirectory } = JSON.parse(
+      readFileSync(join(directory, 'instance.json'), 'utf8'),
+    ) as { further_directory: string | null }
     return join(furtherDirectory ?? directory, 'postgres')
   }
 
   const instance: TestInstance = {
     directory,
-    get url() { return url },
-    get token() { return token },
-    get supervisor() { return supervisor },
+    get url() {
+      return url
+    },
+    get token() {
+      return token
+    },
+    get supervisor() {
+      return supervisor
+    },
     processes,
     output: () => output,
     call: (method, path, body, options) => call(url, token, method, path, body, options),
     admin: (method, path, body) => callAdmin(running()?.adminSocket ?? '', method, path, body),
     async database() {
       const client = new pg.Client({
-        host: join(running()?.socketDirectory ?? '', 'db'), port: databasePort, database: databaseName, user: databaseName,
+        host: join(running()?.socketDirectory ?? '', 'db'),
+        port: databasePort,
+        database: databaseName,
+        user: databaseName,
         password: readFileSync(join(directory, 'postgres.password'), 'utf8').trim(),
       })
       await client.connect()
@@ -122,7 +151,10 @@ export async function startInstance(environment: Record<string, string> = {}): P
     restart: start,
     async remove() {
       await instance.stop()
-      const further = existsSync(join(directory, 'instance.json')) ? (JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { further_directory: string | null }).further_directory : null
+      const further = existsSync(join(directory, 'instance.json'))
+        ? (JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as { further_directory: string | null })
+            .further_directory
+        : null
       if (further) rmSync(further, { recursive: true, force: true })
       rmSync(join(directory, '..'), { recursive: true, force: true })
     },
@@ -132,7 +164,14 @@ export async function startInstance(environment: Record<string, string> = {}): P
 }
 
 /** One request to a server. */
-export async function call(url: string, token: string, method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<Answer> {
+export async function call(
+  url: string,
+  token: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  options: CallOptions = {},
+): Promise<Answer> {
   const credential = options.token === undefined ? token : options.token
   const response = await fetch(url + path, {
     method,
@@ -141,7 +180,11 @@ export async function call(url: string, token: string, method: string, path: str
       ...(body === undefined && options.raw === undefined ? {} : { 'content-type': 'application/json' }),
       ...options.headers,
     },
-    ...(options.raw !== undefined ? { body: options.raw as string } : body !== undefined ? { body: JSON.stringify(body) } : {}),
+    ...(options.raw !== undefined
+      ? { body: options.raw as string }
+      : body !== undefined
+        ? { body: JSON.stringify(body) }
+        : {}),
   })
   const text = await response.text()
   let parsed: unknown = text

@@ -29,8 +29,13 @@ test('a key of each algorithm signs, the signature verifies elsewhere, and its r
     assert.ok(verifySignature(algorithm, input, bytes(signed.body.signature), Buffer.from(key.body.public_key, 'hex')))
     const receipt = await instance.call('GET', `/v1/audit/logs/${signed.body.record_id}/receipt`)
     routes['audit.receipt'].response.parse(receipt.body)
-    const result = verifyReceipt(receipt.body, decodeVerifierKey(logKey.verifier_key), { identity: decodeVerifierKey(logKey.instance.verifier_key) })
-    assert.deepEqual(result.checks.filter((check) => !check.ok), [])
+    const result = verifyReceipt(receipt.body, decodeVerifierKey(logKey.verifier_key), {
+      identity: decodeVerifierKey(logKey.instance.verifier_key),
+    })
+    assert.deepEqual(
+      result.checks.filter((check) => !check.ok),
+      [],
+    )
     assert.equal(result.leaf?.event, 'key.signed')
     assert.equal(result.opened?.['address'], '127.0.0.1')
   }
@@ -39,11 +44,21 @@ test('a key of each algorithm signs, the signature verifies elsewhere, and its r
 test('a digest is signed through every row that takes one, and refused by the others', async () => {
   const digest = Buffer.alloc(32, 7)
   for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
-    const { body: key } = await instance.call('POST', '/v1/keys', { name: `digest-${algorithm}`, namespace: 'production', algorithm })
-    const signed = await instance.call('POST', `/v1/keys/${key.id}/sign`, { data: digest.toString('hex'), encoding: 'hex', prehashed: true })
+    const { body: key } = await instance.call('POST', '/v1/keys', {
+      name: `digest-${algorithm}`,
+      namespace: 'production',
+      algorithm,
+    })
+    const signed = await instance.call('POST', `/v1/keys/${key.id}/sign`, {
+      data: digest.toString('hex'),
+      encoding: 'hex',
+      prehashed: true,
+    })
     if (algorithm === 'secp256k1') {
       assert.equal(signed.status, 200)
-      assert.ok(verifySignature(algorithm, { digest }, bytes(signed.body.signature), Buffer.from(key.public_key, 'hex')))
+      assert.ok(
+        verifySignature(algorithm, { digest }, bytes(signed.body.signature), Buffer.from(key.public_key, 'hex')),
+      )
     } else {
       assert.equal(signed.status, 400)
       assert.equal(signed.body.code, 'sign.hash_not_allowed')
@@ -54,12 +69,20 @@ test('a digest is signed through every row that takes one, and refused by the ot
 test('a suspended key signs nothing, its earlier signatures verify', async () => {
   const { body: key } = await instance.call('POST', '/v1/keys', { name: 'suspended', namespace: 'production' })
   const { body: signed } = await instance.call('POST', `/v1/keys/${key.id}/sign`, { data: 'aGk=' })
-  const suspended = await instance.call('PATCH', `/v1/keys/${key.id}`, { state: 'suspended' }, { headers: { 'if-match': '*' } })
+  const suspended = await instance.call(
+    'PATCH',
+    `/v1/keys/${key.id}`,
+    { state: 'suspended' },
+    { headers: { 'if-match': '*' } },
+  )
   assert.equal(suspended.body.state, 'suspended')
   const refused = await instance.call('POST', `/v1/keys/${key.id}/sign`, { data: 'aGk=' })
   assert.equal(refused.status, 409)
   assert.equal(refused.body.code, 'key.state_forbids')
-  const verified = await instance.call('POST', `/v1/keys/${key.id}/verify`, { data: 'aGk=', signature: signed.signature })
+  const verified = await instance.call('POST', `/v1/keys/${key.id}/verify`, {
+    data: 'aGk=',
+    signature: signed.signature,
+  })
   assert.deepEqual(verified.body, { valid: true })
 })
 

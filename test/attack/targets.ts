@@ -3,6 +3,7 @@ import type { ProblemCode } from '@popsigner/api/problems'
 import { type RouteId, routeOf } from '@popsigner/api/routes'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import { newUuid } from '../../packages/server/src/ids.ts'
+import { createToken, parseToken } from '../../packages/server/src/tenants/token.ts'
 import type { WireRequest } from '../wire.ts'
 
 /** What ids a route's path or body may name, and what they stand for in one organization. */
@@ -38,7 +39,10 @@ const terms = {
 const named = { name: 'attacked', namespace: 'production', metadata: { chain: 'celestia' } }
 const point =
   '046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5'
-const page = { limit: '2', cursor: Buffer.from('["1"]').toString('base64url') }
+const pageAfter = (place: string) => ({ limit: '2', cursor: Buffer.from(JSON.stringify([place])).toString('base64url') })
+/** Lists by id, and lists by position. */
+const page = pageAfter('01999999-0000-7000-8000-000000000000')
+const positions = pageAfter('1')
 
 /** Every route of the table. A route that is missing here does not compile, and fails the suite. */
 export const targets: Readonly<Record<RouteId, Target>> = {
@@ -56,7 +60,7 @@ export const targets: Readonly<Record<RouteId, Target>> = {
   },
   'keys.delete': { subject: 'key', query: () => ({ waiting_days: '7' }), bound: 'key.not_found' },
   'keys.cancelDeletion': { subject: 'key', bound: 'key.not_found' },
-  'keys.history': { subject: 'key', query: () => page, bound: 'key.not_found' },
+  'keys.history': { subject: 'key', query: () => positions, bound: 'key.not_found' },
   'keys.createBatch': { body: () => ({ keys: [named, { ...named, name: 'attacked-too' }], ...terms }), bound: 'namespace.not_found' },
   'keys.rotate': { subject: 'key', body: () => ({ keep_active: true }), bound: 'key.not_found' },
   'keys.sign': { subject: 'key', body: () => data, bound: 'key.not_found' },
@@ -103,7 +107,7 @@ export const targets: Readonly<Record<RouteId, Target>> = {
       actor: apiKey,
       order: 'asc',
       include: 'leaf',
-      ...page,
+      ...positions,
     }),
     bound: 'open',
   },
@@ -154,7 +158,6 @@ export function bearer(token: string | null): Record<string, string> {
 
 /** A token of the right form, with a right checksum, that was never handed out; with the id of `like`, if one is given. */
 export async function forgedToken(like?: string): Promise<string> {
-  const { createToken, parseToken } = await import('../../packages/server/src/tenants/token.ts')
   const id = like === undefined ? randomBytes(16) : (parseToken(like)?.id as Uint8Array)
   return (await createToken(id)).text
 }

@@ -61,7 +61,13 @@ export type Output<R extends RouteId> = (typeof routes)[R]['response'] extends i
   : null
 
 /** Problems that have no route: where no row fits the request, and those of the host's commands on the admin socket. */
-export const routelessProblems = ['route.not_found', 'method.not_allowed', 'organization.not_found', 'organization.name_taken', 'host.refused'] as const satisfies readonly ProblemCode[]
+export const routelessProblems = [
+  'route.not_found',
+  'method.not_allowed',
+  'organization.not_found',
+  'organization.name_taken',
+  'host.refused',
+] as const satisfies readonly ProblemCode[]
 
 /**
  * Every problem that a route can answer, each once: its own, and those of its kind (credentials, a body, idempotency).

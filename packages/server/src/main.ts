@@ -188,6 +188,7 @@ async function main(): Promise<void> {
   void signer.connect().catch((error: unknown) => log.error('the signer refused this server', errorFields(error)))
   const jobs = createJobs(services, organizations, log)
   wake = jobs.wake
+  wake()
   state.ready = true
   process.stdout.write(`${JSON.stringify({ ready: true, port })}\n`)
   log.info('the server is ready', { port })

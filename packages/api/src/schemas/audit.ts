@@ -67,7 +67,10 @@ export const recordQuery = z.strictObject({
     )
     .optional()
     .describe('Only what this actor did: the id of an API key, `host`, `system` or `signer`.'),
-  order: z.enum(['asc', 'desc']).default('desc').describe('`desc`: newest first. `asc`: from the beginning of the log.'),
+  order: z
+    .enum(['asc', 'desc'])
+    .default('desc')
+    .describe('`desc`: newest first. `asc`: from the beginning of the log.'),
   include: z.enum(['leaf']).optional().describe('`leaf` adds the exact bytes of each record’s leaf.'),
   ...page(1000, 100),
 })
@@ -76,7 +79,15 @@ export const recordList = z
   .strictObject({
     logs: z.array(
       record
-        .extend({ leaf_data: base64(8192).optional().describe('With `include=leaf`: the exact bytes of the leaf in base64.') })
+        .extend({
+          leaf_data: base64(8192)
+            .nullable()
+            .optional()
+            .describe('With `include=leaf`: the exact bytes of the leaf in base64; `null` where retention removed it.'),
+          leaf_hash: base64(32)
+            .optional()
+            .describe('With `include=leaf`, of a record that retention removed: the hash of its leaf. `event` is then `record.removed`.'),
+        })
         .meta({ id: 'ListedRecord' }),
     ),
     next_cursor: nextCursor,

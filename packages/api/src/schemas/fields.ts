@@ -83,7 +83,9 @@ export function base64(bytes: number) {
 export function base64Of(bytes: number) {
   const whole = Math.floor(bytes / 3) * 4
   const rest = ['', '[A-Za-z0-9+/]{2}==', '[A-Za-z0-9+/]{3}='][bytes % 3]
-  return z.string().regex(new RegExp(`^[A-Za-z0-9+/]{${whole}}${rest}$`), `must be ${bytes} bytes in base64 with padding`)
+  return z
+    .string()
+    .regex(new RegExp(`^[A-Za-z0-9+/]{${whole}}${rest}$`), `must be ${bytes} bytes in base64 with padding`)
 }
 
 /** Lower-case hex of exactly `bytes` bytes. */

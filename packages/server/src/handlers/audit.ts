@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { Input, Output } from '@popsigner/api/routes'
 import { sha256 } from '@popsigner/crypto/hash-native'
-import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { CustodyFault } from '@popsigner/custody/faults'
 import {
   encodeVerifierKey,
@@ -60,11 +60,15 @@ interface RecordRow {
   batch: string
   batch_size: number
   leaf: Buffer
+  /** Where the leaf was removed: its hash. */
+  removed: Buffer | null
+  time: Date
   ip_address: string | null
   user_agent: string | null
 }
 
 const recordColumns = `r.index, r.id, r.batch, b.size as batch_size, substring(b.leaves from r.leaf_offset + 1 for r.leaf_length) as leaf,
+  case when r.leaf_length = 0 then substring(b.leaves from r.leaf_offset + 1 for 32) end as removed, r.time,
   (select value from texts t where t.id = r.address) as ip_address, (select value from texts t where t.id = r.user_agent) as user_agent`
 const recordTables = 'records r join batches b on b.organization_id = r.organization_id and b.tree_size = r.batch'
 
@@ -106,10 +110,10 @@ export function auditHandlers(services: Services): AuditHandlers {
       )
       const page = rows.slice(0, query.limit)
       return {
-        logs: page.map((row) => ({
-          ...viewRecord(row),
-          ...(query.include === 'leaf' ? { leaf_data: row.leaf.toString('base64') } : {}),
-        })),
+        logs: page.map((row) => {
+          if (row.leaf.length === 0) return viewRemoved(row)
+          return { ...viewRecord(row), ...(query.include === 'leaf' ? { leaf_data: row.leaf.toString('base64') } : {}) }
+        }),
         next_cursor: rows.length > query.limit ? encodeCursor([(page.at(-1) as RecordRow).index]) : null,
       }
     },
@@ -225,6 +229,8 @@ async function conditions(
 ): Promise<{ where: string; values: unknown[] }> {
   const values: unknown[] = [credential.organization.id]
   const parts = ['r.organization_id = $1']
+  // What retention removed is of use only to who recomputes the log.
+  if (query.include !== 'leaf') parts.push('r.leaf_length > 0')
   const add = (condition: (place: string) => string, value: unknown): void => {
     parts.push(condition(`$${values.push(value)}`))
   }
@@ -317,6 +323,24 @@ function viewRecord(row: RecordRow): RecordView {
     request_id: leaf.request ?? null,
     leaf_index: Number(row.index),
     metadata: metadata as RecordView['metadata'],
+  }
+}
+
+/** What is left of a record that retention removed: its place, and the hash that keeps every proof whole. */
+function viewRemoved(row: RecordRow): Output<'audit.list'>['logs'][number] {
+  return {
+    id: encodeTypeId('rec', uuidBytes(row.id)),
+    event: 'record.removed',
+    key_id: null,
+    actor: 'system',
+    ip_address: null,
+    user_agent: null,
+    timestamp: row.time.toISOString(),
+    request_id: null,
+    leaf_index: Number(row.index),
+    leaf_data: null,
+    leaf_hash: (row.removed as Buffer).toString('base64'),
+    metadata: {},
   }
 }
 

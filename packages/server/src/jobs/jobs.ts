@@ -9,6 +9,7 @@ import { rotation } from '../keys/rotate.ts'
 import { type KeyRow, keyColumns, keyTables } from '../keys/view.ts'
 import { errorFields, type Log } from '../log.ts'
 import type { Organizations } from '../tenants/organization.ts'
+import { removeExpiredRecords } from './retention.ts'
 
 const everyMilliseconds = 30_000
 const rowsPerStep = 100
@@ -24,7 +25,7 @@ export interface Jobs {
 
 /**
  * What happens by itself: destroying keys whose waiting period has passed, rotating those that are due, forgetting idempotency
- * keys after 24 hours. Nothing is queued: what is due stands in the rows themselves, and every step can be repeated.
+ * keys after 24 hours, removing records whose retention has passed. Nothing is queued: what is due stands in the rows themselves, and every step can be repeated.
  */
 export function createJobs(services: Services, organizations: Organizations, log: Log): Jobs {
   const { pool } = services
@@ -44,6 +45,7 @@ export function createJobs(services: Services, organizations: Organizations, log
           await attempt('destroying a key failed', () => destroy(key))
         for (const key of await due(pool, dueForRotation)) await attempt('rotating a key failed', () => rotate(key))
         await forgetClaims(pool)
+        await attempt('removing expired records failed', () => removeExpiredRecords(pool))
       } finally {
         await client.query('select pg_advisory_unlock(731004)')
       }

@@ -248,6 +248,12 @@ create table projections (
   size bigint not null
 );
 
+-- Up to where activity whose retention has passed was removed, per organization.
+create table retentions (
+  organization_id uuid primary key,
+  size bigint not null
+);
+
 -- Complete tiles of the Merkle tree: 256 hashes of `level`, and the root over them.
 create table tiles (
   organization_id uuid not null,
