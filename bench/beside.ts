@@ -75,10 +75,27 @@ async function work(job: BesideJob, stopped: () => boolean): Promise<BesideResul
         public_key: publicKey,
       })
       const { enc, ciphertext } = await sealTo(Buffer.from(wrapping.public_key, 'hex'), importInfo, aad, secret)
-      const body = { name, namespace: 'production', algorithm: 'secp256k1', exportable: true, wrapping_key_id: wrapping.id }
-      const sealed = { enc: Buffer.from(enc).toString('base64'), ciphertext: Buffer.from(ciphertext).toString('base64') }
-      const key = JSON.parse(await call('POST', '/v1/keys/import', { ...body, ...sealed, public_key: Buffer.from(publicKey).toString('hex') }))
-      await call('POST', `/v1/keys/${key.id}/export`, { recipient_public_key: Buffer.from(recipient.publicKey).toString('hex') })
+      const body = {
+        name,
+        namespace: 'production',
+        algorithm: 'secp256k1',
+        exportable: true,
+        wrapping_key_id: wrapping.id,
+      }
+      const sealed = {
+        enc: Buffer.from(enc).toString('base64'),
+        ciphertext: Buffer.from(ciphertext).toString('base64'),
+      }
+      const key = JSON.parse(
+        await call('POST', '/v1/keys/import', {
+          ...body,
+          ...sealed,
+          public_key: Buffer.from(publicKey).toString('hex'),
+        }),
+      )
+      await call('POST', `/v1/keys/${key.id}/export`, {
+        recipient_public_key: Buffer.from(recipient.publicKey).toString('hex'),
+      })
       count += 2
     }
   }
@@ -86,17 +103,37 @@ async function work(job: BesideJob, stopped: () => boolean): Promise<BesideResul
   async function create(): Promise<void> {
     while (!stopped()) {
       const prefix = `batch-${randomBytes(12).toString('hex')}`
-      await call('POST', '/v1/keys/batch', { prefix, count: keysAtOnce, namespace: 'production', algorithm: 'secp256k1', exportable: false })
+      await call('POST', '/v1/keys/batch', {
+        prefix,
+        count: keysAtOnce,
+        namespace: 'production',
+        algorithm: 'secp256k1',
+        exportable: false,
+      })
       count += keysAtOnce
     }
   }
 
-  await Promise.all(job.what === 'stream' ? [stream()] : [transfer(), create()])
+  async function createOne(): Promise<void> {
+    while (!stopped()) {
+      const name = `one-${randomBytes(12).toString('hex')}`
+      await call('POST', '/v1/keys', { name, namespace: 'production', algorithm: 'secp256k1', exportable: false })
+      count++
+    }
+  }
+
+  await Promise.all(job.what === 'stream' ? [stream()] : [transfer(), create(), createOne()])
   agent.destroy()
   return { milliseconds: performance.now() - start, count, longest }
 }
 
-function send({ host, port, token }: BesideJob, agent: Agent, method: string, path: string, body?: object): Promise<string> {
+function send(
+  { host, port, token }: BesideJob,
+  agent: Agent,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<string> {
   const content = body === undefined ? '' : JSON.stringify(body)
   const headers = {
     authorization: `Bearer ${token}`,

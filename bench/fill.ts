@@ -4,11 +4,12 @@
  * them as it does any other. They are one real leaf over and over (only the rows that people search differ), which makes most
  * tiles alike, and their Merkle roots quick to compute.
  */
-import { hashLeaf } from '../packages/server/src/log/tree.ts'
-import { eachLeaf } from '../packages/server/src/log/leaves.ts'
+
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { TILE_WIDTH, tileRoot } from '@popsigner/transparency/tiles'
 import type pg from 'pg'
+import { eachLeaf } from '../packages/server/src/log/leaves.ts'
+import { hashLeaf } from '../packages/server/src/log/tree.ts'
 import { openDatabase } from './database.ts'
 import type { Instance } from './instance.ts'
 
@@ -17,10 +18,24 @@ const batchSize = 100
 /** The records lie in the days before now; the claims of idempotency keys live for one of them. */
 const days = 90
 
-const tables = ['batches', 'records', 'tiles', 'idempotency', 'keys', 'key_versions', 'key_parts', 'key_history'] as const
+const tables = [
+  'batches',
+  'records',
+  'tiles',
+  'idempotency',
+  'keys',
+  'key_versions',
+  'key_parts',
+  'key_history',
+] as const
 
 /** Adds so many keys and records (a multiple of 100) to the one organization of an instance that is at rest. */
-export async function fill(instance: Instance, keys: number, records: number, say: (step: string) => void): Promise<void> {
+export async function fill(
+  instance: Instance,
+  keys: number,
+  records: number,
+  say: (step: string) => void,
+): Promise<void> {
   const { client, end } = await openDatabase(instance)
   try {
     const began = performance.now()
@@ -30,7 +45,9 @@ export async function fill(instance: Instance, keys: number, records: number, sa
     }
     await client.query('begin')
     // Tables that a transaction truncates are written without a write-ahead log and synced at its end (wal_level minimal).
-    await client.query(`set local maintenance_work_mem = '512MB'; set local lock_timeout = 0; lock table ${tables.join(', ')}`)
+    await client.query(
+      `set local maintenance_work_mem = '512MB'; set local lock_timeout = 0; lock table ${tables.join(', ')}`,
+    )
     const facts = await readFacts(client)
     const indexes = await dropIndexes(client)
     await step('tables emptied', () => emptyAndPutBack(client))
@@ -40,7 +57,10 @@ export async function fill(instance: Instance, keys: number, records: number, sa
     await step('search rows', () => insertRecords(client, facts, keys, records))
     await step('claims', () => insertClaims(client, facts, records))
     await step('indexes', () => createIndexes(client, indexes))
-    await client.query('update projections set size = $2 where organization_id = $1', [facts.organization, facts.size + records])
+    await client.query('update projections set size = $2 where organization_id = $1', [
+      facts.organization,
+      facts.size + records,
+    ])
     await step('committed', () => client.query('commit'))
     await step('analyzed', () => client.query(`analyze ${tables.join(', ')}`))
   } finally {
@@ -80,12 +100,15 @@ async function readFacts(client: pg.Client): Promise<Facts> {
     [organization],
   )
   const edges = [await leafHashesFrom(client, organization, size - (size % TILE_WIDTH))]
-  for (let level = 1, tiles = Math.floor(size / TILE_WIDTH); tiles > 0; level++, tiles = Math.floor(tiles / TILE_WIDTH)) {
-    const { rows } = await client.query<{ root: Buffer }>('select root from tiles where organization_id = $1 and level = $2 and index >= $3 order by index', [
-      organization,
-      level - 1,
-      tiles - (tiles % TILE_WIDTH),
-    ])
+  for (
+    let level = 1, tiles = Math.floor(size / TILE_WIDTH);
+    tiles > 0;
+    level++, tiles = Math.floor(tiles / TILE_WIDTH)
+  ) {
+    const { rows } = await client.query<{ root: Buffer }>(
+      'select root from tiles where organization_id = $1 and level = $2 and index >= $3 order by index',
+      [organization, level - 1, tiles - (tiles % TILE_WIDTH)],
+    )
     edges.push(rows.map((row) => row.root))
   }
   return { organization, size, leaf: record.leaf, record, key: record.key, edges }
@@ -116,9 +139,15 @@ async function dropIndexes(client: pg.Client): Promise<string[]> {
     [tables],
   )
   for (const { name } of indexes) await client.query(`drop index ${name}`)
-  const add = constraints.toReversed().map(({ holder, name, definition }) => `alter table ${holder} add constraint ${name} ${definition}`)
+  const add = constraints
+    .toReversed()
+    .map(({ holder, name, definition }) => `alter table ${holder} add constraint ${name} ${definition}`)
   const isForeign = (text: string): boolean => / foreign key /i.test(text)
-  return [...add.filter((text) => !isForeign(text)), ...indexes.map((index) => index.definition), ...add.filter(isForeign)]
+  return [
+    ...add.filter((text) => !isForeign(text)),
+    ...indexes.map((index) => index.definition),
+    ...add.filter(isForeign),
+  ]
 }
 
 async function createIndexes(client: pg.Client, statements: readonly string[]): Promise<void> {
@@ -146,7 +175,7 @@ async function insertKeys(client: pg.Client, { organization, key }: Facts, count
   )
   await client.query(
     `insert into key_versions (key_id, version, public_key, cosmos_account, ethereum_account, state, created_at)
-     select ${keyId('g')}, 1, '\\x02'::bytea || sha256(g::text::bytea), substring(sha256(('c' || g)::bytea) for 20), substring(sha256(('e' || g)::bytea) for 20), 'active', v.created_at
+     select ${keyId('g')}, 1, v.public_key, substring(sha256(('c' || g)::bytea) for 20), substring(sha256(('e' || g)::bytea) for 20), 'active', v.created_at
        from key_versions v, ${numbers} where v.key_id = $1 and v.version = 1`,
     [key],
   )
@@ -168,7 +197,12 @@ function timeOf(number: string, count: number): string {
   return `now() - interval '${days} days' * (1 - (${number}) / ${count}::float8)`
 }
 
-async function insertBatches(client: pg.Client, { organization, size, leaf }: Facts, keys: number, records: number): Promise<void> {
+async function insertBatches(
+  client: pg.Client,
+  { organization, size, leaf }: Facts,
+  keys: number,
+  records: number,
+): Promise<void> {
   const length = Buffer.alloc(2)
   length.writeUInt16BE(leaf.length)
   const leaves = Buffer.concat(Array.from({ length: batchSize }, () => Buffer.concat([length, leaf])))
@@ -181,7 +215,12 @@ async function insertBatches(client: pg.Client, { organization, size, leaf }: Fa
   )
 }
 
-async function insertRecords(client: pg.Client, { organization, size, leaf, record }: Facts, keys: number, records: number): Promise<void> {
+async function insertRecords(
+  client: pg.Client,
+  { organization, size, leaf, record }: Facts,
+  keys: number,
+  records: number,
+): Promise<void> {
   const count = records / batchSize
   await client.query(
     `insert into records (organization_id, index, id, time, event, actor, key_id, data_hash, address, user_agent, batch, leaf_offset, leaf_length)
@@ -204,7 +243,11 @@ async function insertClaims(client: pg.Client, { organization, size }: Facts, re
   )
 }
 
-async function insertTiles(client: pg.Client, { organization, size, leaf, edges }: Facts, records: number): Promise<void> {
+async function insertTiles(
+  client: pg.Client,
+  { organization, size, leaf, edges }: Facts,
+  records: number,
+): Promise<void> {
   const text = `insert into tiles (organization_id, level, index, root, hashes) select $1, $2, g, $3, $4 from generate_series($5::bigint, $6::bigint) g`
   const put = (level: number, from: number, to: number, hashes: Buffer): Promise<unknown> =>
     client.query(text, [organization, level, Buffer.from(tileRoot(hashes, sha256)), hashes, from, to])
@@ -215,7 +258,10 @@ async function insertTiles(client: pg.Client, { organization, size, leaf, edges 
   for (let level = 0; first.length + times >= TILE_WIDTH; level++) {
     const tiles = Math.floor((first.length + times) / TILE_WIDTH)
     // The first tile begins with what was there before; those after it hold the repeated hash alone.
-    const mixed = Buffer.concat([...first, ...Array.from({ length: Math.max(0, TILE_WIDTH - first.length) }, () => repeated)])
+    const mixed = Buffer.concat([
+      ...first,
+      ...Array.from({ length: Math.max(0, TILE_WIDTH - first.length) }, () => repeated),
+    ])
     const alike = Buffer.concat(Array.from({ length: TILE_WIDTH }, () => repeated))
     await put(level, index, index, mixed)
     if (tiles > 1) await put(level, index + 1, index + tiles - 1, alike)

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -35,8 +35,13 @@ const settleMilliseconds = 20_000
  * Starts an instance in a new directory below `parent` (the system's temporary one). `track` is given what removes it
  * before anything is made, so that an interruption leaves nothing.
  */
-export async function startInstance(track: (remove: () => Promise<void>) => void, parent = tmpdir()): Promise<Instance> {
+export async function startInstance(
+  track: (remove: () => Promise<void>) => void,
+  parent = tmpdir(),
+): Promise<Instance> {
   const place = mkdtempSync(join(parent, 'popsigner-bench-'))
+  // Started by root, PostgreSQL is another user, who must pass through.
+  chmodSync(place, 0o711)
   const data = join(place, 'data')
   const logFile = join(place, 'log')
   let supervisor: ChildProcess | undefined
@@ -60,7 +65,8 @@ export async function startInstance(track: (remove: () => Promise<void>) => void
   closeSync(log)
   const running = await whenRunning(supervisor, data, logFile)
   const { hostname, port } = new URL(running.url)
-  const lagMilliseconds = async (): Promise<number> => Number((await callAdmin(running.adminSocket, 'GET', 'status'))['projection_lag_ms'])
+  const lagMilliseconds = async (): Promise<number> =>
+    Number((await callAdmin(running.adminSocket, 'GET', 'status'))['projection_lag_ms'])
   return {
     host: hostname,
     port: Number(port),
@@ -69,7 +75,13 @@ export async function startInstance(track: (remove: () => Promise<void>) => void
     supervisor: supervisor.pid as number,
     get database() {
       const password = readFileSync(join(data, 'postgres.password'), 'utf8').trim()
-      return { host: join(running.socketDirectory, 'db'), port: 5432, user: 'popsigner', database: 'popsigner', password }
+      return {
+        host: join(running.socketDirectory, 'db'),
+        port: 5432,
+        user: 'popsigner',
+        database: 'popsigner',
+        password,
+      }
     },
     async call(method, path, body) {
       const response = await fetch(running.url + path, {
@@ -121,7 +133,9 @@ async function whenRunning(supervisor: ChildProcess, data: string, logFile: stri
   const until = performance.now() + startMilliseconds
   while (supervisor.exitCode === null && supervisor.signalCode === null && performance.now() < until) {
     const running = readJson(join(data, 'run.json'))
-    const profiles = readJson(join(data, 'client', 'profiles.json')) as { profiles?: { default?: { api_key?: string } } } | null
+    const profiles = readJson(join(data, 'client', 'profiles.json')) as {
+      profiles?: { default?: { api_key?: string } }
+    } | null
     const token = profiles?.profiles?.default?.api_key
     // The mark goes when the start is over.
     if (running?.['url'] && token !== undefined && !existsSync(join(data, 'welcome'))) {
@@ -129,7 +143,9 @@ async function whenRunning(supervisor: ChildProcess, data: string, logFile: stri
     }
     await delay(20)
   }
-  throw new Error(`The instance did not start. Its last words:\n${readFileSync(logFile, 'utf8').split('\n').slice(-12).join('\n')}`)
+  throw new Error(
+    `The instance did not start. Its last words:\n${readFileSync(logFile, 'utf8').split('\n').slice(-12).join('\n')}`,
+  )
 }
 
 async function removeAll(supervisor: ChildProcess | undefined, place: string, data: string): Promise<void> {

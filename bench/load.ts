@@ -31,7 +31,7 @@ export interface LoadJob {
 
 /** Times in milliseconds. */
 export interface LoadResult {
-  /** Answers in the measured time (rounds, where they were sent together), whatever their status. */
+  /** Good answers in the measured time; rounds, where they were sent together. */
   readonly count: number
   /** The same in a second. */
   readonly rate: number
@@ -89,11 +89,11 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
     lane.socket.write(lane.request)
   }
 
-  function answered(lane: Lane): void {
+  function answered(lane: Lane, good: boolean): void {
     const now = performance.now()
     busy--
     if (job.together === true && busy > 0) return
-    if (now >= begin && now < end) {
+    if (good && now >= begin && now < end) {
       usage ??= process.cpuUsage()
       histogram.record((now - (job.together === true ? roundStart : lane.sentAt)) * 1000)
     }
@@ -118,8 +118,20 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
         const request = Buffer.from(job.request, 'latin1')
         const freshAt = slotsOf(job.request, freshSlot)
         for (const at of freshAt) request.write(`${run}${String(i).padStart(4, '0')}${'0'.repeat(12)}`, at, 'latin1')
-        const lane: Lane = { socket: undefined as unknown as Socket, request, freshAt, idAt: slotsOf(job.request, idSlot), sentAt: 0, reading: null }
-        lane.socket = await open(job, buffer, (length) => receive(lane, buffer, length, job.status, answered, refused), fail)
+        const lane: Lane = {
+          socket: undefined as unknown as Socket,
+          request,
+          freshAt,
+          idAt: slotsOf(job.request, idSlot),
+          sentAt: 0,
+          reading: null,
+        }
+        lane.socket = await open(
+          job,
+          buffer,
+          (length) => receive(lane, buffer, length, job.status, answered, refused),
+          fail,
+        )
         lanes.push(lane)
       }),
     )
@@ -128,7 +140,10 @@ export async function runLoad(job: LoadJob): Promise<LoadResult> {
     end = begin + job.milliseconds
     roundStart = start
     for (const lane of lanes) send(lane, start)
-    const late = setTimeout(() => fail(new Error(`${busy} answers did not come`)), job.warmMilliseconds + job.milliseconds + lateMilliseconds)
+    const late = setTimeout(
+      () => fail(new Error(`${busy} answers did not come`)),
+      job.warmMilliseconds + job.milliseconds + lateMilliseconds,
+    )
     await over.finally(() => clearTimeout(late))
     const { user, system } = process.cpuUsage(usage)
     const milliseconds = (share: number): number => histogram.percentile(share) / 1000
@@ -158,7 +173,12 @@ interface Lane {
   reading: { head: Buffer | null; missing: number; text: string | null } | null
 }
 
-function open(job: LoadJob, buffer: Buffer, read: (length: number) => void, fail: (error: Error) => void): Promise<Socket> {
+function open(
+  job: LoadJob,
+  buffer: Buffer,
+  read: (length: number) => void,
+  fail: (error: Error) => void,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const onread = {
       buffer,
@@ -178,7 +198,14 @@ function open(job: LoadJob, buffer: Buffer, read: (length: number) => void, fail
 }
 
 /** Takes what was read for one connection: an answer, or a part of one. */
-function receive(lane: Lane, buffer: Buffer, length: number, wanted: number, answered: (lane: Lane) => void, refused: (text: string) => void): void {
+function receive(
+  lane: Lane,
+  buffer: Buffer,
+  length: number,
+  wanted: number,
+  answered: (lane: Lane, good: boolean) => void,
+  refused: (text: string) => void,
+): void {
   const partial = lane.reading
   if (partial && partial.head === null) {
     partial.missing -= length
@@ -186,7 +213,7 @@ function receive(lane: Lane, buffer: Buffer, length: number, wanted: number, ans
     if (partial.missing > 0) return
     if (partial.text !== null) refused(partial.text)
     lane.reading = null
-    answered(lane)
+    answered(lane, partial.text === null)
     return
   }
   const head = partial?.head ? Buffer.concat([partial.head, buffer.subarray(0, length)]) : buffer
@@ -199,7 +226,8 @@ function receive(lane: Lane, buffer: Buffer, length: number, wanted: number, ans
     return
   }
   const lengthAt = text.indexOf('content-length: ')
-  const bodyLength = lengthAt < 0 || lengthAt > headEnd ? 0 : Number.parseInt(text.slice(lengthAt + 16, lengthAt + 26), 10)
+  const bodyLength =
+    lengthAt < 0 || lengthAt > headEnd ? 0 : Number.parseInt(text.slice(lengthAt + 16, lengthAt + 26), 10)
   const missing = headEnd + 4 + bodyLength - available
   const good = Number.parseInt(text.slice(9, 12), 10) === wanted
   if (missing > 0) {
@@ -208,7 +236,7 @@ function receive(lane: Lane, buffer: Buffer, length: number, wanted: number, ans
   }
   lane.reading = null
   if (!good) refused(text.slice(9, headEnd).split('\r\n', 1)[0] + text.slice(headEnd + 2))
-  answered(lane)
+  answered(lane, good)
 }
 
 /** Counts up the 12 digits at the end of a fresh text. */

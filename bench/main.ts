@@ -96,15 +96,26 @@ async function bench(args: string[]): Promise<number> {
 
   const goals = judge(rows)
   print(`\n${goalLines(goals)}`)
+  for (const refusal of stage.refusals.slice(0, 5)) print(`\nrefused: ${refusal}`)
   print(`\n${Math.round((performance.now() - began) / 1000)} s`)
   if (options.json) {
-    const machine = { cpu: model.trim(), cores: cpus().length, node: process.versions.node, engine: stage.engine, sync_ms: synced }
+    const machine = {
+      cpu: model.trim(),
+      cores: cpus().length,
+      node: process.versions.node,
+      engine: stage.engine,
+      sync_ms: synced,
+    }
     process.stdout.write(`${JSON.stringify({ machine, rows, goals })}\n`)
   }
-  return 0
+  return stage.refusals.length === 0 ? 0 : 1
 }
 
-async function measureLarge(stage: Awaited<ReturnType<typeof setStage>>, put: (row: Row) => void, print: (text: string) => void): Promise<void> {
+async function measureLarge(
+  stage: Awaited<ReturnType<typeof setStage>>,
+  put: (row: Row) => void,
+  print: (text: string) => void,
+): Promise<void> {
   const { fill } = await import('./fill.ts')
   const many = await createKeys(stage.instance, manyKeys)
   const before = 'before filling'
@@ -113,7 +124,9 @@ async function measureLarge(stage: Awaited<ReturnType<typeof setStage>>, put: (r
   const began = performance.now()
   await fill(stage.instance, largeKeys, largeRecords, (step) => say(`  filling: ${step}`))
   const seconds = Math.round((performance.now() - began) / 1000)
-  print(`\nfilled with ${largeKeys.toLocaleString('en')} keys and ${largeRecords.toLocaleString('en')} records in ${seconds} s`)
+  print(
+    `\nfilled with ${largeKeys.toLocaleString('en')} keys and ${largeRecords.toLocaleString('en')} records in ${seconds} s`,
+  )
   await stage.instance.settled()
   const after = 'after filling'
   await measureRates(stage, put, after)
@@ -125,7 +138,11 @@ async function warmUp(stage: Awaited<ReturnType<typeof setStage>>, milliseconds:
   const { signRequest } = await import('./stage.ts')
   const { idSlot } = await import('./load.ts')
   const { token } = stage.instance
-  await stage.load('bare', signRequest(token, `/sign/${idSlot}`), { connections: 128, warm: 0, slice: milliseconds / 3 })
+  await stage.load('bare', signRequest(token, `/sign/${idSlot}`), {
+    connections: 128,
+    warm: 0,
+    slice: milliseconds / 3,
+  })
   await stage.load('instance', signRequest(token), { connections: 128, warm: 0, slice: milliseconds })
 }
 
@@ -149,7 +166,8 @@ function readOptions(args: string[]): { quick: boolean; json: boolean; large: bo
 
 function refuseSmallDisk(directory: string): void {
   const { bavail, bsize } = statfsSync(directory)
-  if (bavail * bsize < 30e9) throw new Error(`--large needs 30 GB free in ${directory}: free them, or name another place with --directory`)
+  if (bavail * bsize < 30e9)
+    throw new Error(`--large needs 30 GB free in ${directory}: free them, or name another place with --directory`)
 }
 
 function say(text: string): void {

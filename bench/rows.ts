@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { idSlot, type LoadResult } from './load.ts'
-import { memoryOf } from './instance.ts'
+import type { BesideResult } from './beside.ts'
 import { openDatabase } from './database.ts'
-import { batchRequest, createRequest, median, readRequest, signRequest, type Stage } from './stage.ts'
+import { memoryOf } from './instance.ts'
+import { idSlot, type LoadResult } from './load.ts'
+import { batchRequest, createRequest, type LoadOptions, median, readRequest, type Stage, signRequest } from './stage.ts'
 
 /** One line of the table. Times in milliseconds; what was not measured is null. */
 export interface Row {
@@ -19,115 +20,125 @@ export interface Row {
   readonly ratio: number | null
   readonly ratioTo: string | null
   readonly note: string | null
+  /** Answers that were not the ones expected, warm-up included. */
+  readonly refused: number
 }
 
 /** Takes a row as soon as it is measured. */
 export type Put = (row: Row) => void
 
-type Times = Pick<LoadResult, 'rate' | 'p50' | 'p95' | 'p99' | 'max'>
+type Times = Pick<LoadResult, 'rate' | 'p50' | 'p95' | 'p99' | 'max' | 'bad'>
 
 const singleConnections = [1, 8, 32, 128, 512]
 const batchConnections = [1, 4, 16]
 const besideConnections = 128
 const slowConnections = 32
 
-/** The bare loop, the echo, and the bare route beside the real one, single signatures. */
+/** The echo, and the bare route beside the real one, single signatures. */
 export async function measureSingles(stage: Stage, put: Put): Promise<void> {
-  const { instance, plan } = stage
+  const { instance } = stage
   const section = 'single signatures'
   for (const connections of [32, 128]) {
     const echo = await stage.load('bare', signRequest(instance.token, `/echo/${idSlot}`), { connections })
     put({ ...plain(section, 'echo', connections, echo), note: `generator ${echo.ownMicroseconds.toFixed(1)} µs` })
   }
-  for (const connections of singleConnections) {
-    const [bare, real] = await alternate(plan.slices, [() => bareSign(stage, connections), () => realSign(stage, connections)])
-    put(summary(section, 'bare route', connections, bare as LoadResult[]))
-    put(compared(section, 'server', connections, real as LoadResult[], bare as LoadResult[], 'bare route'))
-  }
+  for (const connections of singleConnections) await measureSingle(stage, put, section, connections)
+}
+
+async function measureSingle(stage: Stage, put: Put, section: string, connections: number): Promise<void> {
+  const [bare, real] = await alternate(stage.plan.slices, [
+    () => bareSign(stage, connections),
+    () => realSign(stage, connections),
+  ])
+  put(summary(section, 'bare route', connections, bare))
+  put(compared(section, 'server', connections, real, bare, 'bare route'))
 }
 
 /** Batches of 100 beside the bare loop; batches of 4; and what one more signature costs a caller who waits. */
 export async function measureBatches(stage: Stage, put: Put): Promise<void> {
   const { instance, plan, keys } = stage
   const section = 'batches'
-  const hundred = batchRequest(instance.token, repeat(keys, 100))
-  const four = batchRequest(instance.token, keys.slice(0, 4))
   await checkBatch(stage, 100)
-  const loops: number[] = []
+  for (const connections of batchConnections) await measureHundreds(stage, put, section, connections)
+  const four = batchRequest(instance.token, keys.slice(0, 4))
   for (const connections of batchConnections) {
-    const [loop, real] = await alternate<LoadResult | number>(Math.max(1, plan.slices - 1), [
-      () => stage.loop(),
-      () => stage.load('instance', hundred, { connections }),
-    ])
-    loops.push(...(loop as number[]))
-    const results = (real as LoadResult[]).map((one) => ({ ...one, rate: one.rate * 100 }))
-    put({
-      ...summary(section, 'batch of 100', connections, results),
-      ratio: median(results.map((one, i) => one.rate / (loop?.[i] as number))),
-      ratioTo: 'bare loop',
-    })
+    const result = await stage.load('instance', four, { connections })
+    put(summary(section, 'batch of 4', connections, perItem([result], 4)))
   }
-  put({ ...nothing(section, 'bare loop, one process'), rate: median(loops) })
-  for (const connections of batchConnections) {
-    const results = [await stage.load('instance', four, { connections })]
-    put(summary(section, 'batch of 4', connections, results.map((one) => ({ ...one, rate: one.rate * 4 }))))
-  }
+  const waits = 'one caller who waits'
   const short = { slice: plan.slice / 2, warm: plan.warm / 2 }
   const [single, batch, parallel] = await alternate(plan.slices, [
     () => realSign(stage, 1, short),
     () => stage.load('instance', four, { connections: 1, ...short }),
     () => stage.load('instance', signRequest(instance.token), { connections: 4, together: true, ...short }),
   ])
-  const waits = 'one caller who waits'
-  put(summary(waits, 'one single request', 1, single as LoadResult[]))
-  for (const [name, connections, results] of [['batch of 4', 1, batch], ['four parallel single requests', 4, parallel]] as const) {
-    const scaled = (results as LoadResult[]).map((one) => ({ ...one, rate: one.rate * 4 }))
-    const ratio = median(scaled.map((one, i) => one.p50 / (single?.[i] as LoadResult).p50))
-    put({ ...summary(waits, name, connections, scaled), ratio, ratioTo: 'one single, p50' })
+  put(summary(waits, 'one single request', 1, single))
+  const putRatio = (name: string, connections: number, slices: readonly LoadResult[]): void => {
+    const ratio = ratioOf(
+      slices.map((one) => one.p50),
+      single.map((one) => one.p50),
+    )
+    put({ ...summary(waits, name, connections, perItem(slices, 4)), ratio, ratioTo: 'one single, p50' })
   }
+  putRatio('batch of 4', 1, batch)
+  putRatio('four parallel single requests', 4, parallel)
+}
+
+async function measureHundreds(stage: Stage, put: Put, section: string, connections: number): Promise<void> {
+  const request = batchRequest(stage.instance.token, repeat(stage.keys, 100))
+  const [loop, slices] = await alternate(Math.max(1, stage.plan.slices - 1), [
+    () => stage.loop(),
+    () => stage.load('instance', request, { connections }),
+  ])
+  const real = perItem(slices, 100)
+  put({ ...nothing(section, 'bare loop, one process'), rate: median(loop) })
+  const ratio = ratioOf(
+    real.map((one) => one.rate),
+    loop,
+  )
+  put({ ...summary(section, 'batch of 100', connections, real), ratio, ratioTo: 'bare loop' })
 }
 
 /** Reads of a key, and making keys. */
 export async function measureKeys(stage: Stage, put: Put): Promise<void> {
-  const { instance } = stage
+  const { token } = stage.instance
   for (const connections of [1, 32, 128]) {
-    put(plain('keys', 'read a key', connections, await stage.load('instance', readRequest(instance.token), { connections })))
+    put(plain('keys', 'read a key', connections, await stage.load('instance', readRequest(token), { connections })))
   }
   for (const connections of [1, 8]) {
-    const made = await stage.load('instance', createRequest(instance.token), { connections, status: 201 })
+    const made = await stage.load('instance', createRequest(token), { connections, status: 201 })
     put(plain('keys', 'create a key', connections, made))
   }
 }
 
 /** Single signatures with and without a client that streams the log, and with and without slow custodian calls. */
 export async function measureBeside(stage: Stage, put: Put): Promise<void> {
-  for (const [what, name, connections] of [
-    ['stream', 'streaming', besideConnections],
-    ['custody', 'slow custodian calls', slowConnections],
-  ] as const) {
-    const without: LoadResult[] = []
-    const beside: LoadResult[] = []
-    let done = 0
-    let longest = 0
-    let milliseconds = 0
-    for (let i = 0; i < stage.plan.slices; i++) {
-      without.push(await realSign(stage, connections))
-      const both = await stage.beside(what, () => realSign(stage, connections))
-      beside.push(both.value)
-      done += both.beside.count
-      milliseconds += both.beside.milliseconds
-      longest = Math.max(longest, both.beside.longest)
-    }
-    const section = `beside ${name}`
-    put(summary(section, 'without', connections, without))
-    const row = compared(section, `beside ${name}`, connections, beside, without, 'without')
-    if (what === 'custody') {
-      const ratio = median(beside.map((one, i) => one.p99 / (without[i] as LoadResult).p99))
-      put({ ...row, ratio, ratioTo: 'without, p99' })
-    } else put(row)
-    const unit = what === 'stream' ? 'records streamed' : 'keys made, imported, exported'
-    put({ ...nothing(section, unit), rate: (done * 1000) / milliseconds, max: longest })
-  }
+  await measureOneBeside(stage, put, 'stream', besideConnections, (one) => one.rate)
+  await measureOneBeside(stage, put, 'custody', slowConnections, (one) => one.p99)
+}
+
+async function measureOneBeside(
+  stage: Stage,
+  put: Put,
+  what: 'stream' | 'custody',
+  connections: number,
+  read: (one: LoadResult) => number,
+): Promise<void> {
+  const name = what === 'stream' ? 'beside streaming' : 'beside slow custodian calls'
+  const [without, both] = await alternate(stage.plan.slices, [
+    () => realSign(stage, connections),
+    () => stage.beside(what, () => realSign(stage, connections, { settle: false })),
+  ])
+  const beside = both.map((one) => one.value)
+  put(summary(name, 'without', connections, without))
+  const ratioTo = what === 'stream' ? 'without' : 'without, p99'
+  put({ ...summary(name, name, connections, beside), ratio: ratioOf(beside.map(read), without.map(read)), ratioTo })
+  const sum = (of: (one: BesideResult) => number): number => both.reduce((total, one) => total + of(one.beside), 0)
+  put({
+    ...nothing(name, what === 'stream' ? 'records streamed' : 'keys made, imported, exported'),
+    rate: (sum((one) => one.count) * 1000) / sum((one) => one.milliseconds),
+    max: Math.max(...both.map((one) => one.beside.longest)),
+  })
 }
 
 /** Signing for long, and how far the search table falls behind and what memory all processes take meanwhile. */
@@ -149,7 +160,10 @@ export async function measureSustained(stage: Stage, put: Put): Promise<void> {
   }
   const watching = watch()
   try {
-    const result = await stage.load('instance', signRequest(instance.token), { connections: 128, slice: plan.sustained })
+    const result = await stage.load('instance', signRequest(instance.token), {
+      connections: 128,
+      slice: plan.sustained,
+    })
     running = false
     await watching
     put(plain(section, 'server', 128, result))
@@ -170,57 +184,65 @@ export async function measureSustained(stage: Stage, put: Put): Promise<void> {
   if (memory !== null) put({ ...nothing(section, 'memory of all processes, MB'), max: memory / 1e6 })
 }
 
-/** The rates that must not depend on how much lies in the database. `when` names them. */
-export async function measureRates(stage: Stage, put: Put, when: string): Promise<void> {
-  const { instance, plan, keys } = stage
-  for (const connections of [128, 512]) {
-    const [bare, real] = await alternate(plan.slices, [() => bareSign(stage, connections), () => realSign(stage, connections)])
-    put(compared(when, 'server', connections, real as LoadResult[], bare as LoadResult[], 'bare route'))
-  }
-  const hundred = batchRequest(instance.token, repeat(keys, 100))
-  const [loop, batch] = await alternate<LoadResult | number>(plan.slices, [() => stage.loop(), () => stage.load('instance', hundred, { connections: 4 })])
-  const batches = (batch as LoadResult[]).map((one) => ({ ...one, rate: one.rate * 100 }))
-  put({
-    ...summary(when, 'batch of 100', 4, batches),
-    ratio: median(batches.map((one, i) => one.rate / (loop?.[i] as number))),
-    ratioTo: 'bare loop',
-  })
-  const echo = signRequest(instance.token, `/echo/${idSlot}`)
-  const [idle, read] = await alternate(plan.slices, [
-    () => stage.load('bare', echo, { connections: 32 }),
-    () => stage.load('instance', readRequest(instance.token), { connections: 32 }),
+/** The rates that must not depend on how much lies in the database. `section` says when. */
+export async function measureRates(stage: Stage, put: Put, section: string): Promise<void> {
+  const { token } = stage.instance
+  for (const connections of [128, 512]) await measureSingle(stage, put, section, connections)
+  await measureHundreds(stage, put, section, 4)
+  const [echo, read] = await alternate(stage.plan.slices, [
+    () => stage.load('bare', signRequest(token, `/echo/${idSlot}`), { connections: 32 }),
+    () => stage.load('instance', readRequest(token), { connections: 32 }),
   ])
-  put(compared(when, 'read a key', 32, read as LoadResult[], idle as LoadResult[], 'echo'))
-  put(plain(when, 'create a key', 1, await stage.load('instance', createRequest(instance.token), { connections: 1, status: 201 })))
+  put(compared(section, 'read a key', 32, read, echo, 'echo'))
+  const made = await stage.load('instance', createRequest(token), { connections: 1, status: 201 })
+  put(plain(section, 'create a key', 1, made))
 }
 
 /** Signing and reading with more keys than any cache of the server or the signer holds. */
 export async function measureManyKeys(stage: Stage, put: Put, ids: readonly string[], section: string): Promise<void> {
   const { token } = stage.instance
-  put(plain(section, `server, ${ids.length} keys in turn`, 128, await stage.load('instance', signRequest(token), { connections: 128, ids })))
-  put(plain(section, `read a key, ${ids.length} in turn`, 32, await stage.load('instance', readRequest(token), { connections: 32, ids })))
+  const signed = await stage.load('instance', signRequest(token), { connections: 128, ids })
+  put(plain(section, `server, ${ids.length} keys in turn`, 128, signed))
+  const read = await stage.load('instance', readRequest(token), { connections: 32, ids })
+  put(plain(section, `read a key, ${ids.length} in turn`, 32, read))
 }
 
-function realSign(stage: Stage, connections: number, times: { warm?: number; slice?: number } = {}): Promise<LoadResult> {
-  return stage.load('instance', signRequest(stage.instance.token), { connections, ...times })
+function realSign(stage: Stage, connections: number, more: Partial<LoadOptions> = {}): Promise<LoadResult> {
+  return stage.load('instance', signRequest(stage.instance.token), { connections, ...more })
 }
 
 function bareSign(stage: Stage, connections: number): Promise<LoadResult> {
   // It defers nothing, so that a short warm-up is enough.
-  return stage.load('bare', signRequest(stage.instance.token, `/sign/${idSlot}`), { connections, warm: Math.min(200, stage.plan.warm) })
+  const request = signRequest(stage.instance.token, `/sign/${idSlot}`)
+  return stage.load('bare', request, { connections, warm: Math.min(200, stage.plan.warm) })
 }
 
 /** Runs the tasks in turn, so often; answers the results of each. */
-async function alternate<T>(times: number, tasks: readonly (() => Promise<T>)[]): Promise<T[][]> {
-  const results: T[][] = tasks.map(() => [])
+async function alternate<T extends readonly (() => Promise<unknown>)[]>(
+  times: number,
+  tasks: readonly [...T],
+): Promise<{ [K in keyof T]: Awaited<ReturnType<T[K]>>[] }> {
+  const results: unknown[][] = tasks.map(() => [])
   for (let i = 0; i < times; i++) for (const [k, task] of tasks.entries()) results[k]?.push(await task())
-  return results
+  return results as { [K in keyof T]: Awaited<ReturnType<T[K]>>[] }
+}
+
+/** The median of the ratios of neighbours: what drifts with the machine drifts in both. */
+function ratioOf(values: readonly number[], to: readonly number[]): number {
+  return median(values.map((value, i) => value / (to[i] ?? Number.NaN)))
+}
+
+/** The same slices, counting the items of their batches. */
+function perItem(slices: readonly LoadResult[], items: number): LoadResult[] {
+  return slices.map((one) => ({ ...one, rate: one.rate * items }))
 }
 
 /** A batch answers 200 whatever its items: here one is looked at. */
 async function checkBatch({ instance, keys }: Stage, count: number): Promise<void> {
   const requests = repeat(keys, count).map((key_id) => ({ key_id, data: 'AAAA' }))
-  const { signatures } = (await instance.call('POST', '/v1/sign/batch', { requests })) as { signatures: { signature?: string }[] }
+  const { signatures } = (await instance.call('POST', '/v1/sign/batch', { requests })) as {
+    signatures: { signature?: string }[]
+  }
   const failed = signatures.find((one) => typeof one.signature !== 'string')
   if (signatures.length !== count || failed) throw new Error(`a batch was not signed: ${JSON.stringify(failed)}`)
 }
@@ -230,11 +252,24 @@ function repeat<T>(values: readonly T[], count: number): T[] {
 }
 
 function nothing(section: string, name: string): Row {
-  return { section, name, connections: null, rate: null, p50: null, p95: null, p99: null, max: null, ratio: null, ratioTo: null, note: null }
+  return {
+    section,
+    name,
+    connections: null,
+    rate: null,
+    p50: null,
+    p95: null,
+    p99: null,
+    max: null,
+    ratio: null,
+    ratioTo: null,
+    note: null,
+    refused: 0,
+  }
 }
 
-function plain(section: string, name: string, connections: number, { rate, p50, p95, p99, max }: Times): Row {
-  return { ...nothing(section, name), connections, rate, p50, p95, p99, max }
+function plain(section: string, name: string, connections: number, { rate, p50, p95, p99, max, bad }: Times): Row {
+  return { ...nothing(section, name), connections, rate, p50, p95, p99, max, refused: bad }
 }
 
 function summary(section: string, name: string, connections: number, slices: readonly Times[]): Row {
@@ -245,10 +280,21 @@ function summary(section: string, name: string, connections: number, slices: rea
     p95: of((one) => one.p95),
     p99: of((one) => one.p99),
     max: Math.max(...slices.map((one) => one.max)),
+    bad: slices.reduce((sum, one) => sum + one.bad, 0),
   })
 }
 
-function compared(section: string, name: string, connections: number, slices: readonly Times[], others: readonly Times[], to: string): Row {
-  const ratio = median(slices.map((one, i) => one.rate / (others[i] as Times).rate))
+function compared(
+  section: string,
+  name: string,
+  connections: number,
+  slices: readonly Times[],
+  others: readonly Times[],
+  to: string,
+): Row {
+  const ratio = ratioOf(
+    slices.map((one) => one.rate),
+    others.map((one) => one.rate),
+  )
   return { ...summary(section, name, connections, slices), ratio, ratioTo: to }
 }

@@ -24,7 +24,9 @@ export interface Stage {
   readonly engine: string
   /** Ids of the keys that sign. */
   readonly keys: readonly string[]
-  /** Sends `request` from so many connections for a slice. Throws when an answer was not the one expected. */
+  /** The first answers of each kind of measurement that were not the ones expected. */
+  readonly refusals: readonly string[]
+  /** Sends `request` from so many connections for a slice. Throws when no answer was good. */
   load(target: 'instance' | 'bare', request: string, options: LoadOptions): Promise<LoadResult>
   /** Signatures a second of the bare loop, over a slice. */
   loop(): Promise<number>
@@ -37,6 +39,8 @@ export interface LoadOptions {
   readonly ids?: readonly string[]
   readonly status?: number
   readonly together?: boolean
+  /** Whether to wait afterwards until nothing is left for later. Default true. */
+  readonly settle?: boolean
   /** In milliseconds, where the plan's do not fit. */
   readonly warm?: number
   readonly slice?: number
@@ -46,7 +50,11 @@ const signingKeys = 64
 const dataBytes = 200
 
 /** Starts an instance below `directory`, the comparison, the load generator and the other client. `track` is given what ends each. */
-export async function setStage(plan: Plan, directory: string, track: (end: () => Promise<void>) => void): Promise<Stage> {
+export async function setStage(
+  plan: Plan,
+  directory: string,
+  track: (end: () => Promise<void>) => void,
+): Promise<Stage> {
   const start = (file: string): Program => {
     const program = startProgram(file)
     track(program.close)
@@ -57,13 +65,15 @@ export async function setStage(plan: Plan, directory: string, track: (end: () =>
   const loader = start('load.ts')
   const other = start('beside.ts')
   const keys = await createKeys(instance, signingKeys)
+  const refusals: string[] = []
 
   return {
     plan,
     instance,
     engine: ready.engine,
     keys,
-    async load(target, request, { connections, ids, status, together, warm, slice }) {
+    refusals,
+    async load(target, request, { connections, ids, status, together, settle, warm, slice }) {
       const place = target === 'bare' ? { host: '127.0.0.1', port: ready.port } : instance
       const job: LoadJob = {
         host: place.host,
@@ -77,10 +87,14 @@ export async function setStage(plan: Plan, directory: string, track: (end: () =>
         together: together ?? false,
       }
       const result = await loader.ask<LoadResult>(job)
-      if (result.bad > 0) throw new Error(`${result.bad} of ${result.count} answers were not ${job.status}; the first: ${result.firstBad}`)
-      if (result.count === 0) throw new Error('no answer came in the time of a slice')
+      if (result.bad > 0)
+        refusals.push(
+          `${result.bad} of ${result.bad + result.count} with ${connections} connections: ${result.firstBad}`,
+        )
+      if (result.count === 0)
+        throw new Error(`no good answer came in the time of a slice; the first other: ${result.firstBad}`)
       // What was left for later is not a burden on the next.
-      if (target === 'instance') await instance.settled()
+      if (target === 'instance' && settle !== false) await instance.settled()
       return result
     },
     async loop() {
@@ -91,9 +105,10 @@ export async function setStage(plan: Plan, directory: string, track: (end: () =>
       const { host, port, token } = instance
       const done = other.ask<BesideResult>({ what, host, port, token } satisfies BesideJob)
       done.catch(() => {})
-      const value = await measure()
-      other.tell({ stop: true })
-      return { value, beside: await done }
+      const value = await measure().finally(() => other.tell({ stop: true }))
+      const result = { value, beside: await done }
+      await instance.settled()
+      return result
     },
   }
 }
@@ -103,7 +118,13 @@ export async function createKeys(instance: Instance, count: number): Promise<str
   const ids: string[] = []
   while (ids.length < count) {
     const prefix = `bench-${randomBytes(8).toString('hex')}`
-    const body = { prefix, count: Math.min(100, count - ids.length), namespace: 'production', algorithm: 'secp256k1', exportable: false }
+    const body = {
+      prefix,
+      count: Math.min(100, count - ids.length),
+      namespace: 'production',
+      algorithm: 'secp256k1',
+      exportable: false,
+    }
     const { keys } = (await instance.call('POST', '/v1/keys/batch', body)) as { keys: { id: string }[] }
     ids.push(...keys.map((key) => key.id))
   }
@@ -159,7 +180,12 @@ export function createRequest(token: string): string {
 }
 
 function httpRequest(method: string, path: string, token: string, body?: string): string {
-  const head = [`${method} ${path} HTTP/1.1`, 'host: 127.0.0.1', `authorization: Bearer ${token}`, 'user-agent: popsigner-bench']
+  const head = [
+    `${method} ${path} HTTP/1.1`,
+    'host: 127.0.0.1',
+    `authorization: Bearer ${token}`,
+    'user-agent: popsigner-bench',
+  ]
   if (body === undefined) return `${head.join('\r\n')}\r\n\r\n`
   head.push(`idempotency-key: ${freshSlot}`, 'content-type: application/json', `content-length: ${body.length}`)
   return `${head.join('\r\n')}\r\n\r\n${body}`

@@ -19,7 +19,7 @@ export function line(row: Row, previous: Row | undefined): string {
   ]
   const text = `  ${row.name}`.padEnd(nameWidth) + cells.map((cell, i) => cell.padStart(widths[i] as number)).join('')
   const ratio = row.ratio === null ? '' : `  ${row.ratio.toFixed(2)} of ${row.ratioTo}`
-  const note = row.note === null ? '' : `  ${row.note}`
+  const note = (row.note === null ? '' : `  ${row.note}`) + (row.refused === 0 ? '' : `  ${group(row.refused)} refused`)
   const section = previous?.section === row.section ? '' : `${previous ? '\n' : ''}${row.section}\n`
   return `${section}${(text + ratio + note).trimEnd()}`
 }

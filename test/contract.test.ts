@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { openApiDocument } from '@popsigner/api/openapi'
 import { type RouteId, routeIds, routeOf } from '@popsigner/api/routes'
+import { allScopes } from '@popsigner/api/scopes'
 import { generateRecipient } from '@popsigner/crypto/hpke'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import { publicKeyOf } from '../packages/sdk/src/public-key.ts'
 import { newUuid } from '../packages/server/src/ids.ts'
-import { startInstance, type TestInstance } from './instance.ts'
+import { pause, startInstance, type TestInstance } from './instance.ts'
 import { defaultsFor, wrapForImport } from './moved-key.ts'
 import { assertProblem } from './refusals.ts'
 import { send, type WireAnswer } from './wire.ts'
@@ -19,6 +20,7 @@ let instance: TestInstance
 /** An API key of an organization on a hosted plan. */
 let hosted: string
 const walked = new Set<RouteId>()
+let markerKey: Promise<string> | undefined
 
 before(async () => {
   instance = await startInstance()
@@ -228,6 +230,7 @@ test('lists are newest first, and pages neither repeat nor lose while rows are a
   const lists = { 'keys.list': ['keys', 'id', {}], 'namespaces.list': ['namespaces', 'id', {}], 'apiKeys.list': ['api_keys', 'id', {}], 'keys.history': ['history', 'record_id', {}], 'audit.list': ['logs', 'id', { end_time: '2090-01-01T00:00:00Z' }] } as const
   for (const [route, [field, idField, query]] of Object.entries(lists) as [RouteId, (typeof lists)['keys.list']][]) {
     for (let i = 0; i < 4; i++) await add[route]?.()
+    if (route === 'audit.list') await settled()
     const whole = await good(route, { id, query: { ...query, limit: '100' } })
     const all = whole[field].map((row: Record<string, string>) => row[idField]) as string[]
     assert.ok(all.length >= 5, route)
@@ -262,6 +265,7 @@ test('records are found by every filter', async () => {
   const hash = (await good('audit.get', { id: signed.record_id })).metadata.data_hash
   const issued = await good('apiKeys.create', { body: { name: name(), scopes: ['api:keys:sign'] } })
   const by = await good('keys.sign', { id: key.id, body: { data: 'by another', encoding: 'utf8' }, token: issued.token })
+  await settled()
   const find = async (query: Record<string, string>) => (await good('audit.list', { query: { limit: '1000', ...query } })).logs.map((row: { id: string }) => row.id) as string[]
   assert.deepEqual(await find({ key_id: key.id, event_type: 'key.signed' }), [by.record_id, signed.record_id])
   for (const query of [{ data_hash: hash }, { data_hash: hash.slice(7) }] as Record<string, string>[]) assert.deepEqual(await find(query), [signed.record_id])
@@ -303,7 +307,7 @@ const repeatable: Partial<Record<RouteId, Repeatable>> = {
   'keys.create': { make: async () => { const body = keyBody(); return { body, other: { ...body, algorithm: 'p256' } } }, same: (key) => key },
   'keys.createBatch': { make: async () => { const body = { prefix: name(), count: 3, namespace: 'production' }; return { body, other: { ...body, count: 2 } } }, same: (batch) => batch },
   'keys.rotate': { make: async () => ({ id: (await newKey()).id, body: { keep_active: true }, other: { keep_active: false } }), same: ({ id, version, public_key, previous }) => ({ id, version, public_key, previous }) },
-  'keys.sign': { make: async () => ({ id: (await newKey()).id, body: { data: 'aGk=' }, other: { data: 'aGj=' } }), same: (signed) => signed },
+  'keys.sign': { make: async () => ({ id: (await newKey()).id, body: { data: 'aGk=' }, other: { data: 'aGo=' } }), same: (signed) => signed },
   'sign.batch': {
     make: async () => { const { id } = await newKey(); return { body: { requests: [{ key_id: id, data: 'aGk=' }, { key_id: id, data: '' }] }, other: { requests: [{ key_id: id, data: 'aGk=' }] } } },
     same: (signed) => signed,
@@ -332,7 +336,7 @@ for (const [route, { make, same }] of Object.entries(repeatable) as [RouteId, Re
     const key = name()
     const asked = (sent: unknown, idempotency = key) => ({ ...(id ? { id } : {}), body: sent, headers: { 'idempotency-key': idempotency } })
     const first = await good(route, asked(body))
-    const size = await treeSize()
+    const from = await settled()
     const repeated = await good(route, asked(body))
     assert.deepEqual(same(repeated), same(first))
     if ('token' in first) {
@@ -344,10 +348,12 @@ for (const [route, { make, same }] of Object.entries(repeatable) as [RouteId, Re
     assert.deepEqual(same(await good(route, asked(turned))), same(first))
     if (other) assertProblem(await ask(route, asked(other)), 'idempotency.body_mismatch', route, 'another body')
     // No repeat has made a record. (That an API key was used, or something refused, is one a minute or a second later.)
-    const made = (await good('audit.list', { query: { limit: '1000' } })).logs.filter((row: { leaf_index: number; event: string }) => row.leaf_index >= size && !/^auth\.|^key\.sign_denied|^signer\./.test(row.event))
-    assert.deepEqual(made, [])
+    const to = await settled()
+    const { logs } = await good('audit.list', { query: { limit: '1000' } })
+    const between = logs.filter((row: { leaf_index: number }) => row.leaf_index > from && row.leaf_index < to) as { event: string }[]
+    assert.deepEqual(between.map((row) => row.event).filter((event) => !/^(auth\.|key\.sign_denied|signer\.)/.test(event)), [])
     // Another API key's Idempotency-Key is another.
-    const theirs = await ask(route, { ...asked(body), token: (await good('apiKeys.create', { body: { name: name(), scopes: (await import('@popsigner/api/scopes')).allScopes } })).token })
+    const theirs = await ask(route, { ...asked(body), token: (await good('apiKeys.create', { body: { name: name(), scopes: allScopes } })).token })
     assert.notEqual(theirs.body?.code, 'idempotency.body_mismatch')
     if (theirs.status < 300 && route !== 'keys.sign' && route !== 'sign.batch') assert.notDeepEqual(same(theirs.body), same(first))
     if (route === 'keys.sign') assert.notEqual(theirs.body.record_id, first.record_id)
@@ -388,7 +394,16 @@ test('a repeat is decided under the state of now', async () => {
   assert.deepEqual(await good('keys.sign', asked), first)
 })
 
-async function treeSize(): Promise<number> {
-  const { logs } = await good('audit.list', { query: { limit: '1' } })
-  return logs[0].leaf_index + 1
+/** Makes a record, waits until the list has it, and with it all before; answers its index. */
+async function settled(): Promise<number> {
+  markerKey ??= newKey({ name: 'marker' }).then((key) => key.id as string)
+  const { record_id } = await good('keys.sign', { id: await markerKey, body: { data: '' } })
+  const until = Date.now() + 5_000
+  for (;;) {
+    const { logs } = await good('audit.list', { query: { limit: '20', event_type: 'key.signed' } })
+    const found = logs.find((row: { id: string }) => row.id === record_id)
+    if (found) return found.leaf_index
+    assert.ok(Date.now() < until, 'a record was not listed within 5 s')
+    await pause(20)
+  }
 }

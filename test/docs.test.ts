@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
-import { test } from 'node:test'
 import { stripTypeScriptTypes } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
+import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
-import { base32crockford } from '@scure/base'
-import { clientVariables, foreignVariables, serverVariables } from '../packages/cli/src/environment.ts'
-import { exitCodeMeanings } from '../packages/cli/src/exit-codes.ts'
-import { rows as commands } from '../packages/cli/src/tree.ts'
 import { errorsMarkdown } from '../packages/api/src/errors-page.ts'
 import { problemCodes } from '../packages/api/src/problems.ts'
 import { scopes } from '../packages/api/src/scopes.ts'
+import { clientVariables, foreignVariables, serverVariables } from '../packages/cli/src/environment.ts'
+import { exitCodeMeanings } from '../packages/cli/src/exit-codes.ts'
+import { rows as commands } from '../packages/cli/src/tree.ts'
 import { concat, equal, fromBase64, fromHex, hex, utf8 } from '../packages/crypto/src/bytes.ts'
 import { decodeCbor } from '../packages/crypto/src/cbor.ts'
 import { sha256 } from '../packages/crypto/src/hash.ts'
@@ -28,7 +26,7 @@ import { parseToken } from '../packages/server/src/tenants/token.ts'
 import { decodeVerifierKey } from '../packages/transparency/src/checkpoint.ts'
 import { commonFields, events } from '../packages/transparency/src/events.ts'
 import { leafHash, nodeHash } from '../packages/transparency/src/merkle.ts'
-import { type Receipt, verifyReceipt, verifyReceiptText, receiptText } from '../packages/transparency/src/receipt.ts'
+import { type Receipt, receiptText, verifyReceipt, verifyReceiptText } from '../packages/transparency/src/receipt.ts'
 import { commitment, commitmentSalt, parseLeaf } from '../packages/transparency/src/record.ts'
 import { createStatementAuditor } from '../packages/transparency/src/statements.ts'
 
@@ -41,7 +39,11 @@ const pages = [
     .map((name) => `docs/${name}`),
 ].filter((name) => name.endsWith('.md'))
 
-const text = (page: string): string => readFileSync(join(root, page), 'utf8')
+/** A page, its tables without the spaces that align their columns. */
+const text = (page: string): string =>
+  readFileSync(join(root, page), 'utf8').replaceAll(/^\|.*\|$/gm, (row) =>
+    row.replaceAll(/ {2,}/g, ' ').replaceAll(/-{3,}/g, '---'),
+  )
 const formats = text('docs/formats.md')
 
 test('every link within the project leads to a file and a heading that exist', () => {
@@ -85,16 +87,18 @@ test('every variable is documented, and no other', () => {
   for (const name of [...Object.keys(clientVariables), ...Object.keys(foreignVariables)])
     assert.ok(text('docs/cli.md').includes(`\`${name}\``), `docs/cli.md lacks ${name}`)
   for (const page of pages)
-    for (const [name] of text(page).matchAll(/\bPOPSIGNER_[A-Z_]+\b/g)) assert.ok(known.includes(name), `${page}: ${name}`)
+    for (const [name] of text(page).matchAll(/\bPOPSIGNER_[A-Z_]+\b/g))
+      assert.ok(known.includes(name), `${page}: ${name}`)
 })
 
 test('every event and field is documented as the table has it', () => {
   assert.ok(formats.includes(commonTable()), `docs/formats.md should have:\n${commonTable()}`)
-  assert.ok(formats.includes(eventTable()), `docs/formats.md should have:\n${eventTable()}`)
+  assert.ok(formats.includes(eventList()), `docs/formats.md should have:\n${eventList()}`)
 })
 
 test('every operation of the signer and every refusal is documented, by its number', () => {
-  for (const [name, number] of Object.entries(ops)) assert.match(formats, new RegExp(`^\\| ${number} \\| \`${name}\` \\|`, 'm'))
+  for (const [name, number] of Object.entries(ops))
+    assert.match(formats, new RegExp(`^\\| ${number} \\| \`${name}\` \\|`, 'm'))
   const list = refusalCodes.map((code, i) => `${i + 1} \`${code}\``).join(', ')
   assert.ok(formats.replaceAll('\n', ' ').includes(list), `docs/formats.md should have:\n${list}`)
 })
@@ -149,9 +153,7 @@ test('worked examples: ids, API key, handshake, host action, authenticated data 
 
   const token = /^psk_live_\w+$/m.exec(formats)?.[0] ?? ''
   const secret = Uint8Array.from({ length: 32 }, (_, i) => 16 + i)
-  const bytes = base32crockford.decode(token.slice('psk_live_'.length).toUpperCase())
-  assert.deepEqual(bytes.slice(0, 48), concat(first, secret))
-  assert.equal(hex(bytes.slice(48)), crc32(concat(first, secret)).toString(16).padStart(8, '0'))
+  assert.ok(formats.includes(`\`${crc32(concat(first, secret)).toString(16).padStart(8, '0')}\``))
   assert.deepEqual({ ...parseToken(token) }, { id: first, secret })
 
   const secrets = { proof: filled(1), instance: 'keys.example.com' }
@@ -188,7 +190,12 @@ const example = JSON.parse(text('docs/examples/instance.json')) as {
   readonly signing_key: ExampleMaterial
   readonly batches: readonly { readonly tree_size: number; readonly leaves: string; readonly texts: string }[]
   readonly actors: readonly { readonly actor: string; readonly erasure_key: string }[]
-  readonly texts: readonly { readonly id: string; readonly actor: string; readonly field: string; readonly value: string }[]
+  readonly texts: readonly {
+    readonly id: string
+    readonly actor: string
+    readonly field: string
+    readonly value: string
+  }[]
 }
 interface ExampleMaterial {
   readonly spec: string
@@ -326,8 +333,11 @@ function headings(page: string): string[] {
   )
 }
 
-function fieldRow(name: string, field: { readonly required: boolean; readonly committed: boolean; readonly form: string }): string {
-  return `\`${name}\`${field.required ? '' : '?'}: ${field.committed ? 'a commitment' : short(field.form)}`
+function fieldText(
+  name: string,
+  field: { readonly required: boolean; readonly committed: boolean; readonly form: string },
+): string {
+  return `\`${name}\`${field.required ? '' : ' (may be absent)'} ${field.committed ? 'a commitment' : short(field.form)}`
 }
 
 /** A form in as few words as the page needs, which says once what a code and a number are. */
@@ -346,10 +356,11 @@ function commonTable(): string {
   return ['| Field | Always there | Is |', '| --- | --- | --- |', ...lines].join('\n')
 }
 
-function eventTable(): string {
-  const lines = Object.entries(events).map(([name, row]) => {
-    const fields = Object.entries(row.fields).map(([field, value]) => fieldRow(field, value))
-    return `| \`${name}\` | ${row.class} | ${fields.length === 0 ? '–' : fields.join('<br>')} |`
-  })
-  return ['| Event | Class | Fields (`?`: may be absent) |', '| --- | --- | --- |', ...lines].join('\n')
+function eventList(): string {
+  return Object.entries(events)
+    .map(([name, row]) => {
+      const fields = Object.entries(row.fields).map(([field, value]) => fieldText(field, value))
+      return `- \`${name}\` (${row.class}): ${fields.length === 0 ? 'only the common fields' : fields.join('; ')}`
+    })
+    .join('\n')
 }
