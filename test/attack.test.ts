@@ -39,7 +39,7 @@ before(async () => {
   tokens.push(token)
   foreign = await makeThings(token)
 })
-after(() => instance.remove())
+after(() => instance?.remove())
 
 async function attack(asked: WireRequest): Promise<WireAnswer> {
   const answer = await send(instance.url, asked)

@@ -27,7 +27,7 @@ before(async () => {
   await instance.admin('POST', 'organizations', { name: 'hosted', plan: 'enterprise' })
   hosted = ((await instance.admin('POST', 'api-keys', { organization: 'hosted', name: 'all' })) as { token: string }).token
 })
-after(() => instance.remove())
+after(() => instance?.remove())
 
 interface Asked {
   readonly id?: string

@@ -20,7 +20,7 @@ before(async () => {
   instance = await startInstance()
   await made('POST', '/v1/namespaces', { name: 'staging' })
 })
-after(() => instance.remove())
+after(() => instance?.remove())
 
 const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
 let names = 0

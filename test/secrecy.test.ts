@@ -34,7 +34,7 @@ before(async () => {
   else if (!(await ask('GET', '/v1/signer')).locked_memory) leftOut = 'left out: memory is not locked here'
   if (leftOut === undefined) await work()
 })
-after(() => instance.remove())
+after(() => instance?.remove())
 
 // biome-ignore lint/suspicious/noExplicitAny: tests read bodies freely; a missing field fails them.
 async function ask(method: string, path: string, body?: unknown, refused = false): Promise<any> {

@@ -1,7 +1,7 @@
 /**
  * The server process: one JSON line of configuration on standard input, which then stays open; `{"ready":true,"port":…}` or
- * `{"refusal":"…"}` on standard output; JSON logs on standard error. It listens, and reads the files it needs, before it gives
- * up root; it answers 503 until the database is migrated. It ends when its input closes, and drains on SIGTERM.
+ * `{"refusal":"…"}` on standard output; JSON logs on standard error. It reads the files it needs and listens before it gives up
+ * root, and answers 503 until everything is ready. It ends when its input closes, and drains on SIGTERM.
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -53,6 +53,7 @@ async function main(): Promise<void> {
     ? { cert: readFileSync(configuration.tls.certFile), key: readFileSync(configuration.tls.keyFile) }
     : undefined
   const settings = connectionSettings(configuration.database)
+  const { term } = await openDatabase(settings, configuration.instance)
   // Apart, so that reads never wait for a connection behind authorizing transactions, nor these behind them.
   const authorizing = new pg.Pool({ ...settings, max: authorizeFlights })
   const pool = new pg.Pool({ ...settings, max: 10 })
@@ -66,7 +67,7 @@ async function main(): Promise<void> {
     socket: configuration.signerSocket,
     instance: configuration.instance,
     proof,
-    term: 1,
+    term,
   })
   let connections = 0
   signer.on('connected', () => {
@@ -176,15 +177,6 @@ async function main(): Promise<void> {
   giveUpRoot(configuration)
   await listen(admin, { path: configuration.adminSocket })
 
-  const client = new pg.Client(settings)
-  await client.connect()
-  try {
-    await refuseUnsafeDatabase(client)
-    await migrate(client)
-    await readInstance(client, configuration.instance)
-  } finally {
-    await client.end()
-  }
   void signer.connect().catch((error: unknown) => log.error('the signer refused this server', errorFields(error)))
   const jobs = createJobs(services, organizations, log)
   wake = jobs.wake
@@ -215,6 +207,19 @@ async function main(): Promise<void> {
   process.on('SIGTERM', () => void drain())
   // A terminal's Ctrl-C reaches the whole group; the supervisor says when to drain.
   process.on('SIGINT', () => {})
+}
+
+/** Migrates the database and reads what it says of the instance. Throws `ServerFault` for one that is not ours or not safe. */
+async function openDatabase(settings: pg.ClientConfig, instance: string): Promise<{ term: number }> {
+  const client = new pg.Client(settings)
+  await client.connect()
+  try {
+    await refuseUnsafeDatabase(client)
+    await migrate(client)
+    return await readInstance(client, instance)
+  } finally {
+    await client.end()
+  }
 }
 
 function rememberFor<T>(milliseconds: number, read: () => Promise<T>): () => Promise<T> {

@@ -11,12 +11,19 @@ export async function refuseUnsafeDatabase(client: Client): Promise<void> {
   }
 }
 
-/** Names an empty database after the instance. Throws `ServerFault('database.instance_differs')` when it has another name. */
-export async function readInstance(client: Client, name: string): Promise<void> {
+/**
+ * Names an empty database after the instance, and answers its term: PostgreSQL's timeline, which every promotion of a standby
+ * raises, so that the signer's ledger refuses a primary that was left behind. Throws `ServerFault('database.instance_differs')`
+ * when the database has another name.
+ */
+export async function readInstance(client: Client, name: string): Promise<{ term: number }> {
   await client.query('insert into instance (name) values ($1) on conflict do nothing', [name])
   const {
     rows: [row],
-  } = await client.query<{ name: string }>('select name from instance')
+  } = await client.query<{ name: string; term: number }>(
+    'select name, (select timeline_id from pg_control_checkpoint()) as term from instance',
+  )
   if (row?.name !== name)
     throw new ServerFault('database.instance_differs', { database: row?.name ?? '', configured: name })
+  return { term: row.term }
 }

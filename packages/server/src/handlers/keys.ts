@@ -120,7 +120,7 @@ export function keyHandlers(services: Services): KeyHandlers {
         )
         return { keys: rows.map(viewKey) }
       } catch (error) {
-        throw placed(error, named, 'keys' in body)
+        throw 'keys' in body ? placed(error, named, context.caller.credential) : error
       }
     },
 
@@ -241,11 +241,20 @@ function refuseRepeatedNames(named: readonly { name: string; namespace: string }
 }
 
 /** The same refusal with the place in the request that it is about. */
-function placed(error: unknown, named: readonly { name: string; namespace: string }[], listed: boolean): unknown {
-  if (!(error instanceof RequestFault) || !listed) return error
+function placed(
+  error: unknown,
+  named: readonly { name: string; namespace: string }[],
+  { organization }: Credential,
+): unknown {
+  if (!(error instanceof RequestFault)) return error
   const field = error.code === 'key.name_taken' ? 'name' : error.code === 'namespace.not_found' ? 'namespace' : null
   if (!field) return error
-  const i = named.findIndex((key) => error.detail.text.endsWith(` ${key[field]}.`))
+  const taken = error.cause as { namespace?: string; name?: string } | undefined
+  const i = named.findIndex((key) =>
+    field === 'name'
+      ? key.name === taken?.name && key.namespace === organization.namespaces.get(taken.namespace ?? '')
+      : error.detail.text.endsWith(` ${key.namespace}.`),
+  )
   return i < 0
     ? error
     : new RequestFault(error.code, error.detail.text, {

@@ -224,13 +224,18 @@ export async function writeHistory(
   )
 }
 
-/** The refusal for a name that another key of the namespace has; null for any other error. */
+/**
+ * The refusal for a name that another key of the namespace has, with `{namespace, name}` as its cause (the namespace's id
+ * as uuid text); null for any other error.
+ */
 export function nameTaken(error: unknown): RequestFault | null {
   const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string }
   if (code !== '23505' || constraint !== 'keys_by_name') return null
-  const name = /\)=\([^,]+, [^,]+, ([A-Za-z0-9._-]+)\)/.exec(detail ?? '')?.[1]
+  const [, namespace, name] = /\)=\([^,]+, ([^,]+), ([A-Za-z0-9._-]+)\)/.exec(detail ?? '') ?? []
   return new RequestFault(
     'key.name_taken',
     name ? `The namespace has a key named ${name}.` : 'The namespace has a key of this name.',
+    {},
+    { cause: { namespace, name } },
   )
 }

@@ -4,7 +4,6 @@
 create table instance (
   singleton boolean primary key default true check (singleton),
   name text not null,
-  term bigint not null default 1,
   created_at timestamptz not null default now()
 );
 
