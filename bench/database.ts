@@ -12,6 +12,8 @@ export interface BenchDatabase {
 /** Connects as the role that owns the tables. */
 export async function openDatabase(instance: Instance): Promise<BenchDatabase> {
   const client = new pg.Client(instance.database)
+  // When the instance is ended meanwhile, the query that waits says so.
+  client.on('error', () => {})
   await client.connect()
   return {
     client,

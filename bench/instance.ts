@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { callAdmin } from '../packages/server/src/supervise/admin-client.ts'
+import { descendants } from './processes.ts'
 
 /** A running throw-away instance, with everything that a real one has: its own PostgreSQL with fsync on, signer, supervisor. */
 export interface Instance {
@@ -105,23 +106,6 @@ export async function startInstance(
   }
 }
 
-/**
- * Memory of a process and all that descend from it, in bytes: the sum of their proportional set sizes, so that what they
- * share counts once. Null where the system does not tell (it does on Linux).
- */
-export function memoryOf(pid: number): number | null {
-  if (process.platform !== 'linux') return null
-  let kilobytes = 0
-  for (const one of descendants(pid)) {
-    try {
-      kilobytes += Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${one}/smaps_rollup`, 'latin1'))?.[1] ?? 0)
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return kilobytes * 1024
-}
-
 interface Running {
   readonly url: string
   readonly adminSocket: string
@@ -168,24 +152,6 @@ async function removeAll(supervisor: ChildProcess | undefined, place: string, da
   const further = readJson(join(data, 'instance.json'))?.['further_directory']
   if (typeof further === 'string') rmSync(further, { recursive: true, force: true })
   rmSync(place, { recursive: true, force: true })
-}
-
-function descendants(pid: number): number[] {
-  if (process.platform !== 'linux') return [pid]
-  const children = new Map<number, number[]>()
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
-      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-      children.set(parent, [...(children.get(parent) ?? []), Number(name)])
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  const found = [pid]
-  for (let i = 0; i < found.length; i++) found.push(...(children.get(found[i] as number) ?? []))
-  return found
 }
 
 function readJson(file: string): Record<string, unknown> | null {

@@ -4,6 +4,7 @@ import { cpus, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { judge } from './goals.ts'
+import { watchOthers } from './others.ts'
 import {
   measureBatches,
   measureBeside,
@@ -80,6 +81,7 @@ async function bench(args: string[]): Promise<number> {
   }
   if (options.large) refuseSmallDisk(directory)
   const synced = measureSync(directory)
+  const othersSince = watchOthers()
   const stage = await setStage(plan, directory, (end) => ends.push(end))
   const { model = 'unknown' } = cpus()[0] ?? {}
   print(`${model.trim()}, ${cpus().length} cores, Node ${process.versions.node}; secp256k1 by ${stage.engine}`)
@@ -94,10 +96,15 @@ async function bench(args: string[]): Promise<number> {
   await measureSustained(stage, put)
   if (options.large) await measureLarge(stage, put, print)
 
+  const others = othersSince()
   const goals = judge(rows)
   print(`\n${goalLines(goals)}`)
   for (const refusal of stage.refusals.slice(0, 5)) print(`\nrefused: ${refusal}`)
   print(`\n${Math.round((performance.now() - began) / 1000)} s`)
+  if (others !== null && others > 0.05)
+    print(
+      `Other programs used ${Math.round(others * 100)} % of the processors meanwhile: these are not the figures of this machine.`,
+    )
   if (options.json) {
     const machine = {
       cpu: model.trim(),
@@ -105,6 +112,7 @@ async function bench(args: string[]): Promise<number> {
       node: process.versions.node,
       engine: stage.engine,
       sync_ms: synced,
+      others,
     }
     process.stdout.write(`${JSON.stringify({ machine, rows, goals })}\n`)
   }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BesideResult } from './beside.ts'
 import { openDatabase } from './database.ts'
-import { memoryOf } from './instance.ts'
 import { idSlot, type LoadResult } from './load.ts'
+import { memoryOf } from './processes.ts'
 import { batchRequest, createRequest, type LoadOptions, median, readRequest, type Stage, signRequest } from './stage.ts'
 
 /** One line of the table. Times in milliseconds; what was not measured is null. */

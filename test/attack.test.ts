@@ -7,7 +7,16 @@ import { type RouteId, routeIds, routeOf } from '@popsigner/api/routes'
 import { allScopes } from '@popsigner/api/scopes'
 import { parseToken } from '../packages/server/src/tenants/token.ts'
 import { malformedBodies, unknownFields, wrongTypes } from './attack/mutations.ts'
-import { bearer, forgedToken, goodRequest, pathOf, type Target, type Things, targets, unknownThings } from './attack/targets.ts'
+import {
+  bearer,
+  forgedToken,
+  goodRequest,
+  pathOf,
+  type Target,
+  type Things,
+  targets,
+  unknownThings,
+} from './attack/targets.ts'
 import { pause, startInstance, type TestInstance } from './instance.ts'
 import { assertBlames, assertProblem } from './refusals.ts'
 import { exchange, manyAddresses, nextAddress, send, type WireAnswer, type WireRequest } from './wire.ts'
@@ -35,7 +44,9 @@ before(async () => {
   await makeNamespace(instance.token, 'staging')
   own = await makeThings(instance.token)
   await instance.admin('POST', 'organizations', { name: 'rival', namespaces: ['production'] })
-  const { token } = (await instance.admin('POST', 'api-keys', { organization: 'rival', name: 'all' })) as { token: string }
+  const { token } = (await instance.admin('POST', 'api-keys', { organization: 'rival', name: 'all' })) as {
+    token: string
+  }
   tokens.push(token)
   foreign = await makeThings(token)
 })
@@ -71,7 +82,13 @@ async function makeThings(token: string): Promise<Things> {
   const apiKey = await makeApiKey(token, { scopes: ['api:keys:read'] })
   const { body: list } = await instance.call('GET', '/v1/namespaces', undefined, { token })
   const namespace = list.namespaces.find((one: { name: string }) => one.name === 'production')
-  return { key: key['id'] ?? '', record: signed['record_id'] ?? '', wrappingKey: wrappingKey['id'] ?? '', apiKey: apiKey.id, namespace: namespace.id }
+  return {
+    key: key['id'] ?? '',
+    record: signed['record_id'] ?? '',
+    wrappingKey: wrappingKey['id'] ?? '',
+    apiKey: apiKey.id,
+    namespace: namespace.id,
+  }
 }
 
 async function makeApiKey(by: string, terms: object): Promise<{ id: string; token: string }> {
@@ -102,13 +119,28 @@ test('without credentials every route that needs some answers 401, and reads no 
   for (const id of scoped) {
     const good = goodRequest(id, own, null)
     assertProblem(await attack(good), 'auth.missing', id, id)
-    for (const authorization of ['Basic cG9wOnBvcA==', 'Bearer', tokens[0] as string, `Bearer${tokens[0]}`, `Digest Bearer ${tokens[0]}`]) {
-      assertProblem(await attack({ ...good, headers: { ...good.headers, authorization } }), 'auth.missing', id, `${id} ${authorization.slice(0, 12)}`)
+    for (const authorization of [
+      'Basic cG9wOnBvcA==',
+      'Bearer',
+      tokens[0] as string,
+      `Bearer${tokens[0]}`,
+      `Digest Bearer ${tokens[0]}`,
+    ]) {
+      assertProblem(
+        await attack({ ...good, headers: { ...good.headers, authorization } }),
+        'auth.missing',
+        id,
+        `${id} ${authorization.slice(0, 12)}`,
+      )
     }
     if (routeOf(id).method === 'GET') continue
     // A body that is announced and never sent, and one that no reader would take.
     const head = `${good.method} ${good.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`
-    for (const rest of ['Content-Length: 100\r\n\r\n', 'Transfer-Encoding: chunked\r\n\r\n', 'Content-Length: 3\r\n\r\n{{{']) {
+    for (const rest of [
+      'Content-Length: 100\r\n\r\n',
+      'Transfer-Encoding: chunked\r\n\r\n',
+      'Content-Length: 3\r\n\r\n{{{',
+    ]) {
       const [answer] = await exchange(instance.url, head + rest, 5)
       assertProblem(answer as WireAnswer, 'auth.missing', id, `${id} with ${rest.trim()}`)
     }
@@ -129,7 +161,7 @@ test('a token that is malformed, mistyped, unknown or wrong in its secret answer
   ]
   for (const id of scoped) {
     const answers = await Promise.all(wrong.map(([, text]) => attackWithout(goodRequest(id, own, text))))
-    answers.forEach((answer, i) => assertProblem(answer, 'auth.invalid', id, `${id} ${wrong[i]?.[0]}`))
+    for (const [i, answer] of answers.entries()) assertProblem(answer, 'auth.invalid', id, `${id} ${wrong[i]?.[0]}`)
     assert.equal(new Set(answers.map(comparable)).size, 1, `${id}: ${answers.map(comparable).join('\n')}`)
   }
 })
@@ -140,20 +172,27 @@ test('an API key that is expired, revoked, or rotated without grace opens no rou
   const rotated = await makeApiKey(instance.token, {})
   for (const { token } of [expired, revoked, rotated]) {
     // So that everything about it is cached.
-    for (const id of ['keys.get', 'keys.sign'] as const) assert.equal((await attack(goodRequest(id, own, token))).status, 200, id)
+    for (const id of ['keys.get', 'keys.sign'] as const)
+      assert.equal((await attack(goodRequest(id, own, token))).status, 200, id)
   }
   assert.equal((await instance.call('DELETE', `/v1/api-keys/${revoked.id}`)).status, 204)
-  const { token: successor = '' } = await make(instance.token, `/v1/api-keys/${rotated.id}/rotate`, { grace_seconds: 0 })
+  const { token: successor = '' } = await make(instance.token, `/v1/api-keys/${rotated.id}/rotate`, {
+    grace_seconds: 0,
+  })
   tokens.push(successor)
   // What signs is refused from the answer on; reads within a second.
   for (const id of ['keys.sign', 'sign.batch', 'keys.create', 'keys.update'] as const) {
-    for (const { token } of [revoked, rotated]) assertProblem(await attackWithout(goodRequest(id, own, token)), 'auth.invalid', id, id)
+    for (const { token } of [revoked, rotated])
+      assertProblem(await attackWithout(goodRequest(id, own, token)), 'auth.invalid', id, id)
   }
   assert.equal((await attack(goodRequest('keys.sign', own, successor))).status, 200)
   await pause(1_600)
   for (const id of scoped) {
     assertProblem(await attack(goodRequest(id, own, expired.token)), 'auth.expired', id, `${id} expired`)
-    for (const [what, { token }] of [['revoked', revoked], ['rotated', rotated]] as const) {
+    for (const [what, { token }] of [
+      ['revoked', revoked],
+      ['rotated', rotated],
+    ] as const) {
       assertProblem(await attackWithout(goodRequest(id, own, token)), 'auth.invalid', id, `${id} ${what}`)
     }
   }
@@ -173,7 +212,12 @@ test('an API key with every scope but the one that a route needs is refused by i
     }
     if (routeOf(id).method === 'GET') continue
     const good = goodRequest(id, own, token)
-    assertProblem(await attack({ ...good, headers: { ...good.headers, 'content-type': 'application/json' }, body: '{{' }), 'scope.missing', id, id)
+    assertProblem(
+      await attack({ ...good, headers: { ...good.headers, 'content-type': 'application/json' }, body: '{{' }),
+      'scope.missing',
+      id,
+      id,
+    )
   }
 })
 
@@ -186,8 +230,21 @@ test('an id of another organization answers exactly as one that nothing has, and
     assertProblem(nobodys, nobodys.body.code, id, id)
     const theirs = await attack(goodRequest(id, { ...own, [subject]: foreign[subject] }, instance.token))
     assert.equal(comparable(theirs), comparable(nobodys), id)
-    const malformed = [own[subject].toUpperCase(), `${own[subject]}0`, own[subject].slice(0, -1), `x${own[subject]}`, 'x', '%00', '%0d%0aX-A:%20b', '..%2f..',
-      '%F0%9F%94%91', '%27%20or%201=1--', 'a'.repeat(300), 'a'.repeat(10_000), ...Object.values({ ...own, [subject]: 'x' })]
+    const malformed = [
+      own[subject].toUpperCase(),
+      `${own[subject]}0`,
+      own[subject].slice(0, -1),
+      `x${own[subject]}`,
+      'x',
+      '%00',
+      '%0d%0aX-A:%20b',
+      '..%2f..',
+      '%F0%9F%94%91',
+      '%27%20or%201=1--',
+      'a'.repeat(300),
+      'a'.repeat(10_000),
+      ...Object.values({ ...own, [subject]: 'x' }),
+    ]
     for (const text of malformed) {
       const answer = await attack(goodRequest(id, { ...own, [subject]: text }, instance.token))
       assert.equal(comparable(answer), comparable(nobodys), `${id} ${text.slice(0, 40)}`)
@@ -197,7 +254,8 @@ test('an id of another organization answers exactly as one that nothing has, and
 
 test('ids of another organization in bodies and queries find nothing', async () => {
   const { token } = instance
-  const item = async (key: string) => (await attack(goodRequest('sign.batch', { ...own, key }, token))).body.signatures[0].error
+  const item = async (key: string) =>
+    (await attack(goodRequest('sign.batch', { ...own, key }, token))).body.signatures[0].error
   assert.deepEqual(await item(foreign.key), await item(unknownThings().key))
   assert.equal((await item(foreign.key)).code, 'key.not_found')
 
@@ -207,7 +265,11 @@ test('ids of another organization in bodies and queries find nothing', async () 
   assert.equal(comparable(await importing(foreign.wrappingKey)), comparable(nobodys))
 
   for (const query of [{ key_id: foreign.key }, { actor: foreign.apiKey }]) {
-    const { status, body } = await attack({ method: 'GET', path: pathOf('audit.list', '', query), headers: bearer(token) })
+    const { status, body } = await attack({
+      method: 'GET',
+      path: pathOf('audit.list', '', query),
+      headers: bearer(token),
+    })
     assert.deepEqual([status, body], [200, { logs: [], next_cursor: null }])
   }
   const { body: theirs } = await instance.call('GET', '/v1/audit/logs?limit=1000')
@@ -230,7 +292,11 @@ test('an API key that is bound to another namespace finds what lies in this one 
     }
     assertProblem(answer, bound, id, id)
     if (subject === undefined || !bound.endsWith('.not_found')) continue
-    assert.equal(comparable(answer), comparable(await attack(goodRequest(id, { ...own, [subject]: unknownThings()[subject] }, token))), id)
+    assert.equal(
+      comparable(answer),
+      comparable(await attack(goodRequest(id, { ...own, [subject]: unknownThings()[subject] }, token))),
+      id,
+    )
   }
   const { body: batch } = await attack(goodRequest('sign.batch', own, token))
   assert.equal(batch.signatures[0].error.code, 'key.not_found')
@@ -266,7 +332,13 @@ test('wrong types and unknown fields are refused, and the field is named', async
   const lookups = ['requests[0].key_id', 'wrapping_key_id']
   const texts = ['requests[0].data', 'data']
   assert.deepEqual(
-    accepted.filter((what) => !lookups.some((name) => what.includes(`: ${name} = "`)) && !texts.some((name) => what.includes(`: ${name} = "`))).sort(),
+    accepted
+      .filter(
+        (what) =>
+          !lookups.some((name) => what.includes(`: ${name} = "`)) &&
+          !texts.some((name) => what.includes(`: ${name} = "`)),
+      )
+      .sort(),
     [
       'apiKeys.create: expires_at = null',
       'apiKeys.create: namespaces = null',
@@ -288,18 +360,45 @@ test('query fields that are unknown, repeated or wrong are refused by name, and 
   for (const id of routeIds) {
     const good = goodRequest(id, own, instance.token)
     const attacked = async (field: string, query: string, what: string) => {
-      const answer = await attack({ method: good.method, path: `${good.path.split('?')[0]}?${query}`, headers: good.headers, ...(good.body ? { body: good.body } : {}) })
+      const answer = await attack({
+        method: good.method,
+        path: `${good.path.split('?')[0]}?${query}`,
+        headers: good.headers,
+        ...(good.body ? { body: good.body } : {}),
+      })
       assertProblem(answer, 'request.invalid', id, what)
       assertBlames(answer, field, what)
     }
-    for (const name of ['no_such_field', '__proto__', 'constructor', 'a%00b', 'limit[]']) await attacked(decodeURIComponent(name), `${name}=1`, `${id} ${name}`)
+    for (const name of ['no_such_field', '__proto__', 'constructor', 'a%00b', 'limit[]'])
+      await attacked(decodeURIComponent(name), `${name}=1`, `${id} ${name}`)
     for (const [name, value] of Object.entries(rowOf(id).query?.(own) ?? {})) {
-      const others = Object.entries(rowOf(id).query?.(own) ?? {}).filter(([other]) => other !== name && other !== 'cursor')
+      const others = Object.entries(rowOf(id).query?.(own) ?? {}).filter(
+        ([other]) => other !== name && other !== 'cursor',
+      )
       const rest = others.map(([other, given]) => `&${other}=${encodeURIComponent(given)}`).join('')
-      await attacked(name, `${name}=${encodeURIComponent(value)}&${name}=${encodeURIComponent(value)}${rest}`, `${id} ${name} twice`)
-      for (const wrong of ['', '%00', '%ff%00', '9007199254740993', '-1', '1e3', '%20', 'x'.repeat(3000), '%5B%5D', '%E2%98%83%0a']) {
-        const parsed = routeOf(id).query?.safeParse({ ...Object.fromEntries(others), [name]: decodeURIComponent(wrong.replace('%ff', '')) })
-        if (!parsed?.success || name === 'cursor') await attacked(name, `${name}=${wrong}${rest}`, `${id} ${name}=${wrong.slice(0, 20)}`)
+      await attacked(
+        name,
+        `${name}=${encodeURIComponent(value)}&${name}=${encodeURIComponent(value)}${rest}`,
+        `${id} ${name} twice`,
+      )
+      for (const wrong of [
+        '',
+        '%00',
+        '%ff%00',
+        '9007199254740993',
+        '-1',
+        '1e3',
+        '%20',
+        'x'.repeat(3000),
+        '%5B%5D',
+        '%E2%98%83%0a',
+      ]) {
+        const parsed = routeOf(id).query?.safeParse({
+          ...Object.fromEntries(others),
+          [name]: decodeURIComponent(wrong.replace('%ff', '')),
+        })
+        if (!parsed?.success || name === 'cursor')
+          await attacked(name, `${name}=${wrong}${rest}`, `${id} ${name}=${wrong.slice(0, 20)}`)
       }
     }
   }
@@ -313,13 +412,21 @@ test('a body that two readers could read differently is refused by every route t
       assertProblem(answer, 'request.malformed', id, `${id}: ${what}`)
     }
     if (rowOf(id).body !== undefined) continue
-    const answer = await attack({ ...good, headers: { ...good.headers, 'content-type': 'application/json' }, body: '{"a":1}' })
+    const answer = await attack({
+      ...good,
+      headers: { ...good.headers, 'content-type': 'application/json' },
+      body: '{"a":1}',
+    })
     assertProblem(answer, 'request.invalid', id, `${id}: a body where none is taken`)
     assertBlames(answer, 'body', id)
   }
   for (const id of scoped.filter((one) => routeOf(one).method === 'GET')) {
     const good = goodRequest(id, own, instance.token)
-    const answer = await attack({ ...good, headers: { ...good.headers, 'content-type': 'application/json', 'content-length': '2' }, body: '{}' })
+    const answer = await attack({
+      ...good,
+      headers: { ...good.headers, 'content-type': 'application/json', 'content-length': '2' },
+      body: '{}',
+    })
     assertProblem(answer, 'request.invalid', id, `${id}: a body on GET`)
   }
 })
@@ -329,10 +436,18 @@ test('other media types, codings and character sets are refused by every route t
     const good = goodRequest(id, own, instance.token)
     const { 'content-type': _, ...bare } = good.headers
     const wrong: Record<string, string>[] = [
-      {}, { 'content-type': 'text/plain' }, { 'content-type': 'application/x-www-form-urlencoded' }, { 'content-type': 'multipart/form-data; boundary=x' },
-      { 'content-type': 'application/jsonx' }, { 'content-type': 'application/json-patch+json' }, { 'content-type': 'application/json, text/plain' }, { 'content-type': ';' },
-      { 'content-type': 'application/json; charset=utf-16' }, { 'content-type': 'application/json; charset="iso-8859-1"' },
-      { 'content-type': 'application/json', 'content-encoding': 'gzip' }, { 'content-type': 'application/json', 'content-encoding': 'identity' },
+      {},
+      { 'content-type': 'text/plain' },
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      { 'content-type': 'multipart/form-data; boundary=x' },
+      { 'content-type': 'application/jsonx' },
+      { 'content-type': 'application/json-patch+json' },
+      { 'content-type': 'application/json, text/plain' },
+      { 'content-type': ';' },
+      { 'content-type': 'application/json; charset=utf-16' },
+      { 'content-type': 'application/json; charset="iso-8859-1"' },
+      { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+      { 'content-type': 'application/json', 'content-encoding': 'identity' },
     ]
     for (const headers of wrong) {
       const answer = await attack({ ...good, headers: { ...bare, ...headers }, body: '{}' })
@@ -350,7 +465,10 @@ test('a body that is too large is refused by what is announced, and by what come
     assertProblem(announced as WireAnswer, 'request.too_large', id, id)
     if (limit > defaultMaxBodyBytes && id !== 'keys.sign') continue
     const chunk = ' '.repeat(limit + 1)
-    const [sent] = await exchange(instance.url, `${head}Transfer-Encoding: chunked\r\n\r\n${chunk.length.toString(16)}\r\n${chunk}\r\n0\r\n\r\n`)
+    const [sent] = await exchange(
+      instance.url,
+      `${head}Transfer-Encoding: chunked\r\n\r\n${chunk.length.toString(16)}\r\n${chunk}\r\n0\r\n\r\n`,
+    )
     assertProblem(sent as WireAnswer, 'request.too_large', id, `${id} in chunks`)
   }
 })
@@ -366,7 +484,7 @@ test('headers that cannot be read, or say two things, are refused with a problem
     'a line feed alone': `${line}${rest}X-A: a\nX-B: c\r\n\r\n`,
     'a folded header': `${line}${rest}X-A: a\r\n b\r\n\r\n`.replace('X-A: a\r\n b', 'X-A\r\n : b'),
     'a space before the colon': `${line}${rest}X-A : b\r\n\r\n`,
-    'no Host': line + rest.replace('Host: x\r\n', '') + '\r\n',
+    'no Host': `${line}${rest.replace('Host: x\r\n', '')}\r\n`,
     'an expectation': `${line}${rest}Expect: 200-ok\r\n\r\n`,
     'a path that cannot be decoded': `GET /v1/keys/%zz HTTP/1.1\r\n${rest}\r\n`,
     'a path in no UTF-8': `GET /v1/keys/%ff%fe HTTP/1.1\r\n${rest}\r\n`,
@@ -392,7 +510,10 @@ test('headers that cannot be read, or say two things, are refused with a problem
 
 test('a great many headers hide none of those that count', async () => {
   const many = 'a:b\r\n'.repeat(2_500)
-  const [answer] = await exchange(instance.url, `GET /v1/keys/${own.key} HTTP/1.1\r\nHost: x\r\n${many}Authorization: Bearer ${instance.token}\r\n\r\n`)
+  const [answer] = await exchange(
+    instance.url,
+    `GET /v1/keys/${own.key} HTTP/1.1\r\nHost: x\r\n${many}Authorization: Bearer ${instance.token}\r\n\r\n`,
+  )
   assert.equal(answer?.status, 200, answer?.text)
 })
 
@@ -422,13 +543,25 @@ test('a second request cannot be hidden in a first', async () => {
 
 test('paths and methods that no row has are refused, and the methods that there are named', async () => {
   const headers = bearer(instance.token)
-  for (const path of ['/', '/v1', '/v1/', '/v1/keys/', '/V1/keys', '/v1//keys', '/v1/keys/x/sign/', '/admin/v1/status', '/.env', '/v1/keys/../keys']) {
+  for (const path of [
+    '/',
+    '/v1',
+    '/v1/',
+    '/v1/keys/',
+    '/V1/keys',
+    '/v1//keys',
+    '/v1/keys/x/sign/',
+    '/admin/v1/status',
+    '/.env',
+    '/v1/keys/../keys',
+  ]) {
     const answer = await attack({ method: 'GET', path, headers })
     if (path === '/v1/keys/') assertProblem(answer, 'key.not_found', 'keys.get', path)
     else assertProblem(answer, 'route.not_found', null, path)
   }
   const paths = new Map<string, Set<string>>()
-  for (const id of routeIds) paths.set(routeOf(id).path, (paths.get(routeOf(id).path) ?? new Set()).add(routeOf(id).method))
+  for (const id of routeIds)
+    paths.set(routeOf(id).path, (paths.get(routeOf(id).path) ?? new Set()).add(routeOf(id).method))
   for (const [path, methods] of paths) {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND']) {
       // A path of its own is one of `/v1/keys/{id}` too.
@@ -444,7 +577,9 @@ test('callers that are slow keep nobody waiting', async () => {
   const head = `POST /v1/keys/${own.key}/sign HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${instance.token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"data"`
   const slow = Array.from({ length: 100 }, () => exchange(instance.url, head, 100, 2_000))
   const started = performance.now()
-  const answers = await Promise.all(Array.from({ length: 20 }, () => attack(goodRequest('keys.sign', own, instance.token))))
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () => attack(goodRequest('keys.sign', own, instance.token))),
+  )
   assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]))
   assert.ok(performance.now() - started < 3_000)
   for (const answered of await Promise.all(slow)) assert.deepEqual(answered, [])
@@ -465,15 +600,32 @@ test('after ten failed authentications in a second an address waits, and neither
   for (const answer of refused) assertProblem(answer, 'auth.invalid', 'keys.get', 'keys.get')
   // Behind a proxy all callers have one address: whoever guesses there must not shut out those who are known.
   assert.equal((await attack({ ...good, from })).status, 200)
-  if (manyAddresses) assertProblem(await attack({ ...goodRequest('keys.get', own, forged[0] as string), from: nextAddress() }), 'auth.invalid', 'keys.get', 'elsewhere')
+  if (manyAddresses)
+    assertProblem(
+      await attack({ ...goodRequest('keys.get', own, forged[0] as string), from: nextAddress() }),
+      'auth.invalid',
+      'keys.get',
+      'elsewhere',
+    )
   await pause(1_200)
-  assertProblem(await attack({ ...goodRequest('keys.get', own, forged[0] as string), from }), 'auth.invalid', 'keys.get', 'later')
+  assertProblem(
+    await attack({ ...goodRequest('keys.get', own, forged[0] as string), from }),
+    'auth.invalid',
+    'keys.get',
+    'later',
+  )
 })
 
 test('nothing failed inside, and no answer and no line of the log has a token in it', async () => {
-  const lines = instance.output().split('\n').filter((line) => line.startsWith('{'))
+  const lines = instance
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
   assert.ok(lines.length > 0)
-  assert.deepEqual(lines.filter((line) => /"level":"(error|fatal)"/.test(line)), [])
+  assert.deepEqual(
+    lines.filter((line) => /"level":"(error|fatal)"/.test(line)),
+    [],
+  )
   const written = [...lines, ...logFiles(join(instance.directory, 'logs'))].join('\n')
   const answered = received.join('\n')
   assert.ok(!/psk_live_[0-9a-z]{30}/.test(written), 'the log has a token')
@@ -482,7 +634,10 @@ test('nothing failed inside, and no answer and no line of the log has a token in
     const secret = parseToken(token)?.secret as Uint8Array
     for (const encoding of ['hex', 'base64', 'base64url'] as const) {
       const text = Buffer.from(secret).toString(encoding)
-      assert.ok(!written.includes(text) && !answered.includes(text), `the secret of a token stands somewhere in ${encoding}`)
+      assert.ok(
+        !written.includes(text) && !answered.includes(text),
+        `the secret of a token stands somewhere in ${encoding}`,
+      )
     }
   }
   // The one that the start shows stands in its output once.

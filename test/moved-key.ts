@@ -1,9 +1,9 @@
+import type { Output } from '@popsigner/api/routes'
+import type { AlgorithmName } from '@popsigner/crypto/algorithm-facts'
 import { fromHex, hex } from '@popsigner/crypto/bytes'
 import { sealTo } from '@popsigner/crypto/hpke'
 import { decodeTypeId } from '@popsigner/crypto/typeid'
 import { importAad, importInfo } from '@popsigner/crypto/wrapping'
-import type { AlgorithmName } from '@popsigner/crypto/algorithm-facts'
-import type { Output } from '@popsigner/api/routes'
 
 /** What the owner of a private key binds to it. */
 export interface Bound {
@@ -16,7 +16,12 @@ export interface Bound {
 }
 
 /** A private key sealed to a wrapping key, as the fields of an import: everything of it but the name and the namespace. */
-export async function wrapForImport(wrapping: Output<'keys.createWrappingKey'>, bound: Bound, privateKey: Uint8Array, info: Uint8Array = importInfo) {
+export async function wrapForImport(
+  wrapping: Output<'keys.createWrappingKey'>,
+  bound: Bound,
+  privateKey: Uint8Array,
+  info: Uint8Array = importInfo,
+) {
   const aad = importAad({
     ...bound,
     instance: wrapping.instance,
@@ -26,7 +31,12 @@ export async function wrapForImport(wrapping: Output<'keys.createWrappingKey'>, 
     public_key: fromHex(bound.public_key),
   })
   const { enc, ciphertext } = await sealTo(fromHex(wrapping.public_key), info, aad, privateKey)
-  return { ...bound, wrapping_key_id: wrapping.id, enc: Buffer.from(enc).toString('base64'), ciphertext: Buffer.from(ciphertext).toString('base64') }
+  return {
+    ...bound,
+    wrapping_key_id: wrapping.id,
+    enc: Buffer.from(enc).toString('base64'),
+    ciphertext: Buffer.from(ciphertext).toString('base64'),
+  }
 }
 
 /** A rule of export as wrapping binds it. */
@@ -36,5 +46,11 @@ export function ruleOf(text: string): 'none' | 'any' | Uint8Array {
 
 /** What is bound to a key of this algorithm when its owner names nothing. */
 export function defaultsFor(algorithm: AlgorithmName, publicKey: Uint8Array, rule = 'none'): Bound {
-  return { algorithm, schemes: [algorithm === 'ed25519' ? 'pure' : 'ecdsa'], uses: ['transaction', 'message', 'raw', 'digest'], export: rule, public_key: hex(publicKey) }
+  return {
+    algorithm,
+    schemes: [algorithm === 'ed25519' ? 'pure' : 'ecdsa'],
+    uses: ['transaction', 'message', 'raw', 'digest'],
+    export: rule,
+    public_key: hex(publicKey),
+  }
 }

@@ -21,7 +21,8 @@ export function assertProblem(answer: WireAnswer, code: ProblemCode, route: Rout
   assert.equal(answer.headers['x-content-type-options'], 'nosniff', what)
   if (problem.status === 401) assert.equal(answer.headers['www-authenticate'], 'Bearer', what)
   if (problem.retry) assert.match(answer.headers['retry-after'] ?? '', /^[1-9][0-9]*$/, what)
-  if (route !== null) assert.ok(problemsOf(routeOf(route)).includes(code), `${what}: the row of ${route} does not have ${code}`)
+  if (route !== null)
+    assert.ok(problemsOf(routeOf(route)).includes(code), `${what}: the row of ${route} does not have ${code}`)
 }
 
 /** Asserts that a problem's `errors[]` blames this field or something inside it. */

@@ -50,7 +50,8 @@ export function searchMemory(pid: number, needles: readonly Uint8Array[]): Found
   const buffer = Buffer.allocUnsafeSlow(stepBytes + longest)
   try {
     for (const block of readFileSync(`/proc/${pid}/smaps`, 'latin1').split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/)) {
-      const [, from = '', to = '', rights = '', name = ''] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)/.exec(block) ?? []
+      const [, from = '', to = '', rights = '', name = ''] =
+        /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)/.exec(block) ?? []
       // What was never touched holds nothing.
       if (!rights.startsWith('r') || /^\[v/.test(name) || /^Rss: +0 kB$/m.test(block)) continue
       const [start, end] = [Number.parseInt(from, 16), Number.parseInt(to, 16)]
@@ -59,9 +60,22 @@ export function searchMemory(pid: number, needles: readonly Uint8Array[]): Found
         const length = readSome(memory, buffer, Math.min(stepBytes + longest - 1, end - at), at)
         const bytes = buffer.subarray(0, length)
         needles.forEach((needle, i) => {
-          for (let place = bytes.indexOf(needle); place >= 0 && place < stepBytes; place = bytes.indexOf(needle, place + 1)) {
-            const around = Buffer.concat([bytes.subarray(Math.max(0, place - aroundBytes), place), Buffer.from('|'), bytes.subarray(place + needle.length, place + needle.length + aroundBytes)])
-            found.push({ needle: i, locked, place: `${from}-${to} ${rights} ${name} +${(at + place - start).toString(16)}`, around: around.toString('latin1').replace(/[^ -~]/g, '.') })
+          for (
+            let place = bytes.indexOf(needle);
+            place >= 0 && place < stepBytes;
+            place = bytes.indexOf(needle, place + 1)
+          ) {
+            const around = Buffer.concat([
+              bytes.subarray(Math.max(0, place - aroundBytes), place),
+              Buffer.from('|'),
+              bytes.subarray(place + needle.length, place + needle.length + aroundBytes),
+            ])
+            found.push({
+              needle: i,
+              locked,
+              place: `${from}-${to} ${rights} ${name} +${(at + place - start).toString(16)}`,
+              around: around.toString('latin1').replace(/[^ -~]/g, '.'),
+            })
           }
         })
       }

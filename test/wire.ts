@@ -38,7 +38,14 @@ export function send(base: string, { method, path, headers, body, from }: WireRe
     // Node's client announces no body of a DELETE, which would then be read as a second request.
     const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
     const outgoing = request(
-      { host: '127.0.0.1', port, method, path, headers: { ...length, ...headers }, ...(from === undefined ? {} : { localAddress: from }) },
+      {
+        host: '127.0.0.1',
+        port,
+        method,
+        path,
+        headers: { ...length, ...headers },
+        ...(from === undefined ? {} : { localAddress: from }),
+      },
       (incoming) => {
         const chunks: Buffer[] = []
         incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -93,7 +100,10 @@ function readAnswers(received: Buffer): WireAnswer[] {
     if (end < 0) return answers
     const [line = '', ...fields] = rest.subarray(0, end).toString('latin1').split('\r\n')
     const headers = Object.fromEntries(
-      fields.map((field) => [field.slice(0, field.indexOf(':')).toLowerCase(), field.slice(field.indexOf(':') + 1).trim()]),
+      fields.map((field) => [
+        field.slice(0, field.indexOf(':')).toLowerCase(),
+        field.slice(field.indexOf(':') + 1).trim(),
+      ]),
     )
     const length = Number(headers['content-length'] ?? 0)
     answers.push(answerOf(Number(line.split(' ')[1]), headers, rest.subarray(end + 4, end + 4 + length).toString()))

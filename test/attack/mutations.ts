@@ -5,13 +5,28 @@ export interface Mutation {
   readonly body: unknown
 }
 
-const wrongValues: readonly unknown[] = [null, true, 0.5, -1, 'x\u0000', '', [], [null], {}, { a: 1 }, Number.MAX_SAFE_INTEGER]
+const wrongValues: readonly unknown[] = [
+  null,
+  true,
+  0.5,
+  -1,
+  'x\u0000',
+  '',
+  [],
+  [null],
+  {},
+  { a: 1 },
+  Number.MAX_SAFE_INTEGER,
+]
 
 /** `body` with each of its fields, however deep, replaced by values of every other type. */
 export function wrongTypes(body: unknown): Mutation[] {
   return placesOf(body, []).flatMap((path) =>
     wrongValues
-      .filter((value) => typeof value !== typeof at(body, path) || kindOf(value) !== kindOf(at(body, path)) || value === 'x\u0000')
+      .filter(
+        (value) =>
+          typeof value !== typeof at(body, path) || kindOf(value) !== kindOf(at(body, path)) || value === 'x\u0000',
+      )
       .map((value) => ({ field: fieldOf(path), wrong: JSON.stringify(value), body: replaced(body, path, value) })),
   )
 }
@@ -31,7 +46,9 @@ type Path = readonly (string | number)[]
 
 function placesOf(value: unknown, path: Path): Path[] {
   if (typeof value !== 'object' || value === null) return []
-  const entries: [string | number, unknown][] = Array.isArray(value) ? value.map((item, i) => [i, item]) : Object.entries(value)
+  const entries: [string | number, unknown][] = Array.isArray(value)
+    ? value.map((item, i) => [i, item])
+    : Object.entries(value)
   return entries.flatMap(([step, inner]) => [[...path, step], ...placesOf(inner, [...path, step])])
 }
 
@@ -51,7 +68,10 @@ function kindOf(value: unknown): string {
 }
 
 function fieldOf(path: Path): string {
-  return path.reduce<string>((text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`), '')
+  return path.reduce<string>(
+    (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? step : `${text}.${step}`),
+    '',
+  )
 }
 
 /** Bodies that no reader may take, with the code of the refusal: name, bytes. */

@@ -39,7 +39,10 @@ const terms = {
 const named = { name: 'attacked', namespace: 'production', metadata: { chain: 'celestia' } }
 const point =
   '046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5'
-const pageAfter = (place: string) => ({ limit: '2', cursor: Buffer.from(JSON.stringify([place])).toString('base64url') })
+const pageAfter = (place: string) => ({
+  limit: '2',
+  cursor: Buffer.from(JSON.stringify([place])).toString('base64url'),
+})
 /** Lists by id, and lists by position. */
 const page = pageAfter('01999999-0000-7000-8000-000000000000')
 const positions = pageAfter('1')
@@ -55,13 +58,23 @@ export const targets: Readonly<Record<RouteId, Target>> = {
   'keys.update': {
     subject: 'key',
     headers: { 'if-match': '*' },
-    body: () => ({ name: 'attacked', metadata: { chain: 'x' }, state: 'suspended', uses: ['raw'], schemes: ['ecdsa'], rotate_every_days: 3 }),
+    body: () => ({
+      name: 'attacked',
+      metadata: { chain: 'x' },
+      state: 'suspended',
+      uses: ['raw'],
+      schemes: ['ecdsa'],
+      rotate_every_days: 3,
+    }),
     bound: 'key.not_found',
   },
   'keys.delete': { subject: 'key', query: () => ({ waiting_days: '7' }), bound: 'key.not_found' },
   'keys.cancelDeletion': { subject: 'key', bound: 'key.not_found' },
   'keys.history': { subject: 'key', query: () => positions, bound: 'key.not_found' },
-  'keys.createBatch': { body: () => ({ keys: [named, { ...named, name: 'attacked-too' }], ...terms }), bound: 'namespace.not_found' },
+  'keys.createBatch': {
+    body: () => ({ keys: [named, { ...named, name: 'attacked-too' }], ...terms }),
+    bound: 'namespace.not_found',
+  },
   'keys.rotate': { subject: 'key', body: () => ({ keep_active: true }), bound: 'key.not_found' },
   'keys.sign': { subject: 'key', body: () => data, bound: 'key.not_found' },
   'sign.batch': {
@@ -85,17 +98,30 @@ export const targets: Readonly<Record<RouteId, Target>> = {
     }),
     bound: 'namespace.not_found',
   },
-  'keys.export': { subject: 'key', body: () => ({ recipient_public_key: point, key_version: 1 }), bound: 'key.not_found' },
+  'keys.export': {
+    subject: 'key',
+    body: () => ({ recipient_public_key: point, key_version: 1 }),
+    bound: 'key.not_found',
+  },
   'namespaces.create': { body: () => ({ name: 'attacked' }), bound: 'scope.exceeds_caller' },
   'namespaces.list': { query: () => page, bound: 'open' },
   'namespaces.delete': { subject: 'namespace', bound: 'namespace.not_found' },
   'apiKeys.create': {
-    body: () => ({ name: 'attacked', scopes: ['api:keys:read'], namespaces: ['production'], expires_at: '2090-01-01T00:00:00Z' }),
+    body: () => ({
+      name: 'attacked',
+      scopes: ['api:keys:read'],
+      namespaces: ['production'],
+      expires_at: '2090-01-01T00:00:00Z',
+    }),
     bound: 'namespace.not_found',
   },
   'apiKeys.list': { query: () => page, bound: 'open' },
   'apiKeys.delete': { subject: 'apiKey', bound: 'open' },
-  'apiKeys.rotate': { subject: 'apiKey', body: () => ({ grace_seconds: 10, expires_at: '2090-01-01T00:00:00Z' }), bound: 'scope.exceeds_caller' },
+  'apiKeys.rotate': {
+    subject: 'apiKey',
+    body: () => ({ grace_seconds: 10, expires_at: '2090-01-01T00:00:00Z' }),
+    bound: 'scope.exceeds_caller',
+  },
   'audit.list': {
     query: ({ key, apiKey }) => ({
       start_time: '2026-01-01T00:00:00Z',
@@ -142,7 +168,11 @@ export function pathOf(id: RouteId, subject: string, query?: Record<string, stri
 }
 
 /** The good request of a route: with `things`, and as the bearer of `token`. */
-export function goodRequest(id: RouteId, things: Things, token: string | null): WireRequest & { readonly headers: Record<string, string> } {
+export function goodRequest(
+  id: RouteId,
+  things: Things,
+  token: string | null,
+): WireRequest & { readonly headers: Record<string, string> } {
   const { subject, query, body, headers } = targets[id]
   return {
     method: routeOf(id).method,

@@ -272,14 +272,6 @@ export const problems = {
       'It was sealed to another wrapping key, or for another specification than the one in the request, or was altered. Which of these is not told.',
     fix: 'Seal it again; algorithm, schemes, uses, export and public key must be those of the request.',
   },
-  'import.key_invalid': {
-    status: 422,
-    title: 'The imported bytes are not a private key of the algorithm.',
-    retry: false,
-    example: 'The imported bytes are not a private key of the public key in the request.',
-    cause: 'The plaintext is not 32 bytes, is zero or not below the group order, or does not belong to public_key.',
-    fix: 'Check the key and its algorithm, and seal it again to a new wrapping key.',
-  },
   'wrapping_key.not_found': {
     status: 404,
     title: 'There is no such wrapping key.',

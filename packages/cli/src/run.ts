@@ -1,9 +1,11 @@
+import { TrustError } from '@popsigner/sdk/errors'
 import { CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { buildParser, optionName, optionsOf, usageFailure } from './command.ts'
 import { checkEnvironment } from './environment.ts'
 import { exitCodes } from './exit-codes.ts'
 import { Failure, failureDocument, failureLines, misuse } from './failure.ts'
+import { withWayBack } from './lost-records.ts'
 import { paint } from './output.ts'
 import { failureOf } from './refusals.ts'
 import { openSession, type Session, sessionFlags } from './session.ts'
@@ -37,7 +39,7 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
     return exit
   } catch (error) {
     const failure =
-      error instanceof CommanderError ? usageFailure(error, knownWords(words)) : toFailure(error, session, signal)
+      error instanceof CommanderError ? usageFailure(error, knownWords(words)) : await toFailure(error, session, signal)
     if (failure === null) return exitCodes.done
     const done = signal.aborted ? null : session?.interruptedAt()
     if (done && (failure as Failure).detail.exit !== exitCodes.partly) session?.output.note(`Done until then: ${done}.`)
@@ -56,7 +58,7 @@ function orAborted(work: Promise<unknown>, signal: AbortSignal): Promise<unknown
   return Promise.race([work, aborted])
 }
 
-function toFailure(error: unknown, session: Session | undefined, signal: AbortSignal): Failure {
+async function toFailure(error: unknown, session: Session | undefined, signal: AbortSignal): Promise<Failure> {
   if (signal.aborted) {
     const done = session?.interruptedAt()
     return new Failure('interrupted', {
@@ -71,7 +73,8 @@ function toFailure(error: unknown, session: Session | undefined, signal: AbortSi
   } catch {
     // The settings are what failed; there is no server to name.
   }
-  return failureOf(error, settings)
+  const failure = failureOf(error, settings)
+  return session && error instanceof TrustError ? withWayBack(failure, error, () => session.client()) : failure
 }
 
 function report(failure: Failure, terminal: Terminal, json: boolean): void {

@@ -52,7 +52,10 @@ export const groups: readonly GroupRow[] = [
   {
     path: 'recover',
     summary: 'After a database was lost (host)',
-    examples: ['popsigner recover accept-rollback acme', 'popsigner recover accept-rollback acme --confirm acme'],
+    examples: [
+      'popsigner recover accept-rollback acme',
+      'popsigner recover accept-rollback acme --checkpoint receipt.json',
+    ],
   },
   { path: 'help', summary: 'Pages of help', examples: ['popsigner help exit-codes', 'popsigner help environment'] },
 ]

@@ -157,6 +157,8 @@ test('with too small a lock limit the signer names it and does not start, unless
     if (refused.status !== 1 || /EACCES|Permission denied|Cannot find module/.test(refused.stderr))
       return t.skip('another user cannot read this clone')
     assert.match(refused.stderr, /RLIMIT_MEMLOCK.* 262144 bytes/)
+    // Only what a person can set: the limit, and the flag of `serve`.
+    assert.match(refused.stderr, /are needed for keys: raise it, or start with --insecure-unlocked-memory\./)
     assert.equal(refused.stdout, '')
     const told = start({ allowUnlockedMemory: true })
     assert.match(told.stdout, /"ready":true.*"locked":false/)

@@ -1,4 +1,5 @@
 import { encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import { CustodyFault } from '@popsigner/custody/faults'
 import { buildLeaf, type LeafInput } from '@popsigner/transparency/record'
 import type { Pool, PoolClient } from 'pg'
 import {
@@ -17,6 +18,8 @@ import { type Claim, refusalOf } from './signing/signing.ts'
 import type { OrganizationState, Organizations } from './tenants/organization.ts'
 
 const maximumDecisions = 6
+/** Changes of one organization that have a connection at a time; its lock lets one of them on anyway. */
+const changesPerOrganization = 2
 
 /** The fields every leaf has; the rest is the event's own. */
 type CommonField = 'v' | 'log' | 'id' | 'time' | 'actor' | 'request' | 'address' | 'user_agent'
@@ -69,22 +72,54 @@ export interface Changes {
   run<T>(actor: Actor, decide: (actor: Actor) => Promise<Change<T>>): Promise<Changed<T>>
 }
 
+/** The changes of one organization that are under way, and those that wait for them. */
+interface Lane {
+  running: number
+  readonly waiting: { go(): void; refuse(fault: RequestFault): void }[]
+}
+
 /** Changes through `pool`, whose connections have `lock_timeout` set. */
 export function createChanges(
   pool: Pool,
   organizations: Organizations,
   onAppended: (organization: string, size: number) => void,
 ): Changes {
-  async function attempt<T>(actor: Actor, change: Change<T>): Promise<Changed<T> | { kind: 'epoch'; epoch: number }> {
-    const stamp = Date.now()
-    const { items, ids } = await prepareRecords(actor, change.records, change.claim, stamp)
-    const client = await pool.connect()
+  const lanes = new Map<string, Lane>()
+
+  /** Runs `step` when few others of the organization's are under way: one that is held must not take every connection. */
+  async function inLane<T>(organization: string, step: (lane: Lane) => Promise<T>): Promise<T> {
+    const lane = lanes.get(organization) ?? { running: 0, waiting: [] }
+    lanes.set(organization, lane)
+    if (lane.running < changesPerOrganization) lane.running++
+    else await new Promise<void>((go, refuse) => lane.waiting.push({ go, refuse }))
+    try {
+      return await step(lane)
+    } finally {
+      const next = lane.waiting.shift()
+      if (next) next.go()
+      else if (--lane.running === 0) lanes.delete(organization)
+    }
+  }
+
+  async function attempt<T>(
+    actor: Actor,
+    change: Change<T>,
+    lane: Lane,
+  ): Promise<Changed<T> | { kind: 'epoch'; epoch: number }> {
+    // Before there is a connection: those who hold one and want another could wait for each other.
+    const texts = await storeTexts(actor, change.records)
+    let client: PoolClient | undefined = await pool.connect()
     let broken = false
     try {
+      // Whoever waited for the connection is stamped when it is there.
+      const stamp = Date.now()
+      const { items, ids } = prepareRecords(actor, change.records, texts, change.claim, stamp)
       await client.query('begin')
       const answers = await authorizeWithin(client, items, change.change)
       const refused = answers.find((answer) => answer.status !== 'authorized')
       if (refused) {
+        // Those behind it would wait as long, one after the other, for the same answer.
+        if (refused.status === 'busy') for (const one of lane.waiting.splice(0)) one.refuse(refusalOf(refused))
         await client.query('rollback')
         return settle(refused)
       }
@@ -92,9 +127,10 @@ export function createChanges(
       try {
         await client.query('commit')
       } catch (error) {
-        broken = true
+        client.release(true)
+        client = undefined
         // The commit may have happened: the record says so.
-        const found = await findRecord(pool, actor.organization.id, [items[0]?.record as Uint8Array])
+        const found = await findRecord(pool, actor.organization.id, [items[0]?.record as Uint8Array], stamp)
         if (typeof found?.indexes[0] !== 'number') throw error
       }
       const last = answers.at(-1) as Extract<Authorization, { status: 'authorized' }>
@@ -102,13 +138,12 @@ export function createChanges(
       onAppended(actor.organization.id, last.index + 1)
       return { kind: 'made', value }
     } catch (error) {
-      if (!broken)
-        await client.query('rollback').catch(() => {
-          broken = true
-        })
+      await client?.query('rollback').catch(() => {
+        broken = true
+      })
       throw error
     } finally {
-      client.release(broken)
+      client?.release(broken)
     }
   }
 
@@ -116,16 +151,33 @@ export function createChanges(
     async run(first, decide) {
       let actor = first
       for (let i = 0; i < maximumDecisions; i++) {
-        const result = await attempt(actor, await decide(actor))
+        const now = actor
+        let change: Awaited<ReturnType<typeof decide>>
+        try {
+          change = await decide(now)
+        } catch (error) {
+          if (i > 0 || !isRetired(error)) throw error
+          organizations.supersede(now.organization.id, -1)
+          actor = await now.renew()
+          continue
+        }
+        const result = await inLane(now.organization.id, (lane) => attempt(now, change, lane))
         if (result.kind !== 'epoch') return result
-        organizations.supersede(actor.organization.id, result.epoch)
-        actor = await actor.renew()
+        organizations.supersede(now.organization.id, result.epoch)
+        actor = await now.renew()
       }
       throw new RequestFault('organization.busy', 'The organization is being changed; try again.', {
         retryAfterSeconds: 1,
       })
     },
   }
+}
+
+/** Whether the signer refused a sealing key: a rotation may have ended it since the state was read. */
+function isRetired(error: unknown): boolean {
+  return (
+    error instanceof CustodyFault && (error.code === 'custody.key_destroyed' || error.code === 'custody.not_opened')
+  )
 }
 
 function settle(answer: Authorization): { kind: 'epoch'; epoch: number } | { kind: 'replayed'; index: number } {
@@ -145,23 +197,34 @@ function settle(answer: Authorization): { kind: 'epoch'; epoch: number } | { kin
   }
 }
 
-/** The items that append these records, and their ids. The claim goes with the first. */
-export async function prepareRecords(
+/** The texts that records commit to, stored: for each record those of the actor, then its own. */
+export function storeTexts(actor: Actor, records: readonly NewRecord[]): Promise<(readonly Text[])[]> {
+  return Promise.all(
+    records.map(async ({ texts = {} }) => {
+      const own = Object.entries(texts).map(([field, value]) => actor.committer.text(field as TextField, value))
+      return [...actor.texts, ...(await Promise.all(own))]
+    }),
+  )
+}
+
+/** The items that append these records with their texts (`storeTexts`), and their ids. The claim goes with the first. */
+export function prepareRecords(
   actor: Actor,
   records: readonly NewRecord[],
+  texts: readonly (readonly Text[])[],
   claim: Claim | null,
   stamp: number,
-): Promise<{ items: AuthorizeItem[]; ids: RecordId[] }> {
-  const made = await Promise.all(records.map((record) => leafOf(actor, record, stamp)))
+): { items: AuthorizeItem[]; ids: RecordId[] } {
+  const made = records.map((record, i) => leafOf(actor, record, texts[i] as readonly Text[], stamp))
   return {
     items: made.map(
-      ({ id, leaf, texts }, i): AuthorizeItem => ({
+      ({ id, leaf, references }, i): AuthorizeItem => ({
         organization: actor.organization.id,
         epoch: actor.organization.epoch,
         record: id,
         stamp,
         leaf,
-        texts,
+        texts: references,
         charge: 0,
         limit: null,
         claim: i === 0 ? (claim?.claim ?? null) : null,
@@ -172,19 +235,14 @@ export async function prepareRecords(
   }
 }
 
-async function leafOf(
+function leafOf(
   actor: Actor,
   record: NewRecord,
+  texts: readonly Text[],
   stamp: number,
-): Promise<{ id: Uint8Array; leaf: Uint8Array; texts: Uint8Array }> {
+): { id: Uint8Array; leaf: Uint8Array; references: Uint8Array } {
   const id = newUuid()
   const text = encodeTypeId('rec', id)
-  const own = await Promise.all(
-    Object.entries(record.texts ?? {}).map(([field, value]) =>
-      actor.committer.text(field as TextField, value as string),
-    ),
-  )
-  const texts = [...actor.texts, ...own]
   const commitments = Object.fromEntries(texts.map((t) => [t.field, commit(t, text)]))
   const leaf = buildLeaf({
     ...record.fields,
@@ -195,5 +253,5 @@ async function leafOf(
     actor: actor.actor,
     ...(actor.request === undefined ? {} : { request: actor.request }),
   } as LeafInput)
-  return { id, leaf, texts: encodeTexts(texts) }
+  return { id, leaf, references: encodeTexts(texts) }
 }

@@ -55,10 +55,17 @@ async function main(): Promise<void> {
   const settings = connectionSettings(configuration.database)
   const { term } = await openDatabase(settings, configuration.instance)
   // Apart, so that reads never wait for a connection behind authorizing transactions, nor these behind them.
-  const authorizing = new pg.Pool({ ...settings, max: authorizeFlights })
+  const authorizing = new pg.Pool({ ...settings, max: authorizeFlights, idleTimeoutMillis: 0 })
   const pool = new pg.Pool({ ...settings, max: 10 })
-  for (const one of [authorizing, pool])
-    one.on('error', (error) => log.warn('a database connection was lost', errorFields(error)))
+  for (const one of [authorizing, pool]) {
+    // The pool listens only while a client is idle, and an error that nobody listens to ends the process.
+    one.on('error', () => {})
+    one.on('connect', (client) => {
+      client.on('error', (error) => log.warn('a database connection was lost', errorFields(error)))
+    })
+  }
+  // Behind a new connection there may be another database: a copy put back, or a standby that had not got everything.
+  for (const event of ['connect', 'remove'] as const) authorizing.on(event, () => keeper?.unprove())
 
   const state = { ready: false, draining: false }
   // Rows of the table are mounted before anything can be asked of them; the parts they work with come with the database.
@@ -74,7 +81,10 @@ async function main(): Promise<void> {
     connections++
     log.info('the signer is connected', { connections })
   })
-  signer.on('disconnected', () => log.warn('the signer is not connected'))
+  signer.on('disconnected', () => {
+    // A drain ends the connection itself.
+    if (!state.draining) log.warn('the signer is not connected')
+  })
   const metrics = createMetrics({
     lagSeconds: () => (keeper?.lagMilliseconds() ?? 0) / 1000,
     signerConnected: () => signer.capabilities !== null,

@@ -121,7 +121,8 @@ export const accessRoutes = {
     errors: [],
     idempotent: false,
     summary: 'List API keys',
-    description: 'Newest first, without their tokens. Revoked ones are not listed; the log keeps them.',
+    description:
+      'Newest first, without their tokens. Revoked ones are not listed; the log keeps them. An API key that is bound to namespaces sees those bound within them.',
     example: { response: { api_keys: [sampleApiKey], next_cursor: null }, cli: 'popsigner api-keys list' },
   },
   'apiKeys.delete': {

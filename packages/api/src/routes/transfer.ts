@@ -46,7 +46,6 @@ export const transferRoutes = {
       'wrapping_key.expired',
       'wrapping_key.used',
       'import.cannot_open',
-      'import.key_invalid',
       'quota.keys_exceeded',
       'log.behind',
       'organization.busy',

@@ -86,7 +86,9 @@ export const recordList = z
             .describe('With `include=leaf`: the exact bytes of the leaf in base64; `null` where retention removed it.'),
           leaf_hash: base64(32)
             .optional()
-            .describe('With `include=leaf`, of a record that retention removed: the hash of its leaf. `event` is then `record.removed`.'),
+            .describe(
+              'With `include=leaf`, of a record that retention removed: the hash of its leaf. `event` is then `record.removed`.',
+            ),
         })
         .meta({ id: 'ListedRecord' }),
     ),

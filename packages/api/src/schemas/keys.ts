@@ -240,7 +240,7 @@ export const keyChange = z
       .enum(['active', 'suspended', 'deactivated', 'compromised'])
       .optional()
       .describe(
-        'A new state of the primary version. States are left only forwards; suspended → active needs `api:access:write`.',
+        'A new state, of every version that can take it. States are left only forwards; suspended → active needs `api:access:write`.',
       ),
     uses: uses.optional().describe('A subset of the present uses.'),
     schemes: schemes.optional().describe('A subset of the present schemes.'),

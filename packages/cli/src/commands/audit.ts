@@ -8,6 +8,7 @@ import { findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
 import { printable } from '../terminal.ts'
 import { dataOptions } from './data.ts'
+import { forgetCommand } from './forget.ts'
 import { fetchReceipt, verifyFile } from './receipt.ts'
 import { verifyLog } from './verify-log.ts'
 
@@ -152,6 +153,7 @@ export const auditCommands: readonly CommandRow[] = [
     speaksTo: 'api',
     run: watch,
   },
+  forgetCommand,
 ]
 
 async function listRecords(session: Session, given: Given): Promise<void> {

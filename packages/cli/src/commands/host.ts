@@ -1,7 +1,9 @@
+import type { CheckpointVerdict, OfferedLog } from '@popsigner/server/host-recovery'
 import { readHostKey } from '../admin.ts'
 import type { CommandRow, Given } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { Failure } from '../failure.ts'
+import { Failure, misuse } from '../failure.ts'
+import { readInput } from '../input.ts'
 import type { Session } from '../session.ts'
 
 const hostOnly =
@@ -97,9 +99,18 @@ export const hostCommands: readonly CommandRow[] = [
   {
     path: 'recover accept-rollback',
     summary: 'Accept that records of an organization are lost',
-    description: `For a database that is older than the signer’s ledger: a restored copy, a lost failover. Until then nothing of the organization is signed. What was signed after the database’s last record is in no log any more; the acceptance is itself a record. Proved to the signer with the host’s key file. ${hostOnly}`,
+    description: `For a database that is older than the signer’s ledger: a restored copy, a lost failover. Until then nothing of the organization is signed. What was signed after the database’s last record is in no log any more; the acceptance is itself a record. Proved to the signer with the host’s key file. With --checkpoint the database’s log must prove that it extends the last checkpoint somebody kept; without it, it is compared with nothing. ${hostOnly}`,
     arguments: [{ name: '<organization>', description: 'Its name or id.' }],
-    examples: ['popsigner recover accept-rollback acme', 'popsigner recover accept-rollback acme --confirm acme'],
+    options: [
+      {
+        flags: '--checkpoint <file>',
+        description: 'The last checkpoint that anybody has: a signed note, or a receipt as JSON; - for standard input.',
+      },
+    ],
+    examples: [
+      'popsigner recover accept-rollback acme --checkpoint receipt.json',
+      'popsigner recover accept-rollback acme --confirm acme',
+    ],
     speaksTo: 'host',
     asks: 'name',
     run: acceptRollback,
@@ -140,11 +151,9 @@ async function rotateSeal(session: Session, given: Given): Promise<void> {
   output.note('✓ rotated. Copy the new key file now, to another disk than the data: without it every key is lost.')
 }
 
-interface RecoverState {
+interface RecoverState extends OfferedLog {
   readonly organization: string
-  readonly log: string
   readonly ledger: { readonly size: number; readonly root: string } | null
-  readonly database: { readonly size: number; readonly root: string }
   readonly nonce: string
 }
 
@@ -152,8 +161,29 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
   const { output } = session
   const name = given.argument(0)
   const admin = await session.admin()
-  const state = (await admin.call('GET', `recover/${encodeURIComponent(name)}`)) as unknown as RecoverState
+  const { acceptCheckpointMac, compareWithCheckpoint, findCheckpoint } = await import('@popsigner/server/host-recovery')
+  const file = given.text('checkpoint')
+  const kept = file === undefined ? undefined : findCheckpoint((await readInput(session.terminal, file)).toString())
+  if (kept === null)
+    throw misuse(
+      'the file holds no checkpoint',
+      'It is neither a signed note nor JSON with one as "checkpoint", as a receipt has it.',
+      [{ command: 'popsigner audit receipt <record> --to-file receipt.json', when: 'to make such a file' }],
+    )
+  const query = kept === undefined ? '' : `?size=${kept.size}`
+  const state = (await admin.call('GET', `recover/${encodeURIComponent(name)}${query}`)) as unknown as RecoverState
   const { ledger, database } = state
+  if (kept === undefined) {
+    const alone =
+      ledger === null ? ' and the signer has no memory of it, so that nothing tells an old copy from the newest' : ''
+    output.warn(
+      `The log of ${name} is compared with no checkpoint${alone}: give the last one that anybody kept with --checkpoint <file>.`,
+    )
+  } else {
+    const verdict = compareWithCheckpoint(kept.note, state)
+    if (verdict !== 'extended') throw notExtended(verdict, name, kept.size, state)
+    output.note(`✓ the log of ${name} extends the checkpoint of ${kept.size} records in ${file}`)
+  }
   await session.consent({
     what: `Accept the database of ${name} as it is`,
     consequence: `Its log has ${database.size} records; the signer has ${ledger === null ? 'no memory of it' : `seen ${ledger.size}`}. What was lost stays lost.`,
@@ -161,10 +191,10 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
       `organization    ${state.organization}`,
       `log             ${state.log}`,
       `data directory  ${admin.dataDirectory}`,
+      `compared with   ${kept === undefined ? 'no checkpoint' : `the checkpoint of ${kept.size} records in ${file}, which it extends`}`,
     ],
     name,
   })
-  const { acceptCheckpointMac } = await import('@popsigner/server/host-recovery')
   const hostKey = readHostKey(admin.dataDirectory)
   let mac: string
   try {
@@ -194,6 +224,30 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
       ['root', database.root],
     ])
   output.note(`✓ ${name} signs again. The acceptance is in its log; tell whoever kept a checkpoint.`)
+}
+
+/** A database's log that does not extend the checkpoint which was handed: nothing is accepted. */
+function notExtended(
+  verdict: Exclude<CheckpointVerdict, 'extended'>,
+  name: string,
+  size: number,
+  { log, database }: RecoverState,
+): Failure {
+  const whys: Readonly<Record<typeof verdict, string>> = {
+    unsigned: `It is not of ${log}, or not signed by that log’s key and by this instance.`,
+    behind: `The checkpoint covers ${size} records and the database has ${database.size}: at least ${size - database.size} are lost.`,
+    fork: `Its first ${size} records are not those of the checkpoint: this database has another history.`,
+  }
+  return new Failure(`the log of ${name} does not extend the checkpoint; nothing was accepted`, {
+    exit: exitCodes.notValid,
+    code: verdict === 'unsigned' ? 'checkpoint.invalid' : `checkpoint.${verdict === 'fork' ? 'inconsistent' : verdict}`,
+    why: whys[verdict],
+    ...(verdict === 'behind' && {
+      advice:
+        'Restore a newer copy. If there is none, accept without --checkpoint, and tell whoever kept that checkpoint.',
+    }),
+    ...(verdict === 'fork' && { advice: 'Restore another copy, and find out where this one comes from.' }),
+  })
 }
 
 /** The leaves of an answer as lines: `signer.restarts  0`. */

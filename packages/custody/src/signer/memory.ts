@@ -30,11 +30,11 @@ export function inspectMemory(slots: number): MemoryState {
   if (!verifyLocked() || !enough)
     problem =
       `The limit of locked memory (RLIMIT_MEMLOCK, ulimit -l) is ${limit}, and ${needed} bytes are needed for keys: ` +
-      'raise it, hold fewer keys open, or start with --insecure-unlocked-memory.'
+      'raise it, or start with --insecure-unlocked-memory.'
   else if (heapBytes === 0)
     problem =
-      'P-256 keys would lie in ordinary memory: ' +
-      `start the signer with --secure-heap=${secureHeapBytes}, or with --insecure-unlocked-memory.`
+      "OpenSSL's secure heap could not be made and P-256 keys would lie in ordinary memory: " +
+      'start with --insecure-unlocked-memory to allow that.'
   return { locked: problem === null, limitBytes, secureHeapBytes: heapBytes, problem }
 }
 

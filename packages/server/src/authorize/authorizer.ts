@@ -17,7 +17,7 @@ export interface AuthorizeItem {
   /** Signatures taken from the quota: 1, 0, or -1 to give one back. */
   readonly charge: -1 | 0 | 1
   readonly limit: number | null
-  /** The claim of an idempotency key and the hash of the body, both uuid text; or neither. */
+  /** The claim of an idempotency key and the hash of the body, both uuid text; or neither. A charge of -1 lets go of it. */
   readonly claim: string | null
   readonly body: string | null
   /** What the search table will say of the record, where that is at hand; otherwise it is read from the leaf. */
@@ -255,13 +255,11 @@ export function createAuthorizer({
       for (const entry of groups.flat()) entry.settle(refusal)
       return
     }
+    const stamp = stampOf(groups.flat().map((entry) => entry.item))
     for (const entries of groups) {
       const organization = (entries[0] as Entry).item.organization
-      const found = await findRecord(
-        pool,
-        organization,
-        entries.map((e) => e.item.record),
-      )
+      const records = entries.map((entry) => entry.item.record)
+      const found = await findRecord(pool, organization, records, stamp)
       const committedAt = Date.now()
       entries.forEach((entry, i) => {
         const index = found?.indexes[i]
@@ -322,7 +320,6 @@ function statement(
   let textLengths = '{'
   let size = 0
   let textSize = 0
-  let stamp = Number.POSITIVE_INFINITY
   for (let i = 0; i < items.length; i++) {
     const item = items[i] as AuthorizeItem
     const comma = i === 0 ? '' : ','
@@ -333,7 +330,6 @@ function statement(
     textLengths += comma + item.texts.length
     size += item.leaf.length + 2
     textSize += item.texts.length
-    if (item.stamp < stamp) stamp = item.stamp
   }
   const leaves = Buffer.allocUnsafe(size)
   const texts = Buffer.allocUnsafe(textSize)
@@ -357,8 +353,8 @@ function statement(
       first.map((i) => i.organization),
       groups.map((g) => g.length),
       first.map((i) => i.epoch),
-      first.map((i) => i.limit),
-      new Date(stamp),
+      groups.map(limitOf),
+      new Date(stampOf(items)),
       `${charges}}`,
       `${claims}}`,
       `${bodies}}`,
@@ -373,6 +369,18 @@ function statement(
       change.namespaceLimit ?? null,
     ],
   }
+}
+
+/** The limit of a group's signatures. Records that cost nothing travel among them and name none. */
+function limitOf(items: readonly AuthorizeItem[]): number | null {
+  return items.find((item) => item.charge > 0)?.limit ?? null
+}
+
+/** The time that a statement with these items gives to its batches. */
+function stampOf(items: readonly AuthorizeItem[]): number {
+  let stamp = Number.POSITIVE_INFINITY
+  for (const item of items) if (item.stamp < stamp) stamp = item.stamp
+  return stamp
 }
 
 function read(row: AuthorizeRow, count: number, committedAt: number): Authorization[] {

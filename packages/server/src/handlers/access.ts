@@ -269,8 +269,10 @@ async function apiKeyRows(
     `select k.id, k.name, k.scopes, k.namespaces, k.expires_at, k.grace_until, k.created_at, u.last_used_at,
        (select array_agg(n.name order by n.name) from namespaces n where n.id = any (k.namespaces)) as namespace_names
      from api_keys k left join api_key_uses u on u.api_key_id = k.id
-     where k.organization_id = $1 and k.revoked_at is null and ($2::uuid is null or k.id = $2) and ($3::uuid is null or k.id < $3) order by k.id desc limit $4`,
-    [credential.organization.id, id, after, limit],
+     where k.organization_id = $1 and k.revoked_at is null and ($2::uuid is null or k.id = $2) and ($3::uuid is null or k.id < $3)
+       and ($5::uuid[] is null or k.namespaces <@ $5) order by k.id desc limit $4`,
+    // One that is bound to namespaces knows only API keys that are bound within them.
+    [credential.organization.id, id, after, limit, credential.namespaces && [...credential.namespaces]],
   )
   return rows
 }

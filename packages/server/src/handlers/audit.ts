@@ -39,6 +39,8 @@ type Query = Input<'audit.list'>['query']
 const coverMilliseconds = 2_000
 /** A record younger than this may not be projected yet when it is asked for. */
 const youngMilliseconds = 60_000
+const projectionAttempts = 40
+const projectionMilliseconds = 25
 const commonFields: ReadonlySet<string> = new Set([
   'v',
   'log',
@@ -93,7 +95,17 @@ export function auditHandlers(services: Services): AuditHandlers {
     if (row) return readable(row)
     const made = Number(BigInt(`0x${Buffer.from(bytes.subarray(0, 6)).toString('hex')}`))
     if (Math.abs(Date.now() - made) > youngMilliseconds) throw notFound()
-    await keeper.refresh(organization.id)
+    const {
+      rows: [head],
+    } = await pool.query<{ size: string }>(
+      'select tree_size as size from batches where organization_id = $1 order by tree_size desc limit 1',
+      [organization.id],
+    )
+    // Another server may be projecting it at this moment.
+    for (let i = 0; i < projectionAttempts; i++) {
+      if ((await keeper.refresh(organization.id)).size >= Number(head?.size ?? 0)) break
+      await new Promise((resolve) => setTimeout(resolve, projectionMilliseconds))
+    }
     return readable((await look()) ?? refuse(notFound()))
   }
 
@@ -128,7 +140,8 @@ export function auditHandlers(services: Services): AuditHandlers {
       const row = await find(credential, params.id)
       const index = Number(row.index)
       const checkpoint = await covering(credential, index + 1)
-      const path = await inclusionPath(await keeper.tree(credential.organization.id), index, checkpoint.size, sha256)
+      const tree = await keeper.tree(credential.organization.id, checkpoint.size)
+      const path = await inclusionPath(tree, index, checkpoint.size, sha256)
       const openings = await openingsOf(pool, credential, row)
       const receipt = {
         record: viewRecord(row),

@@ -48,16 +48,16 @@ export function signingHandlers(services: Services, activity: Activity): Signing
       once(context, '', async () => {
         const { requests, ...defaults } = body
         const bodyHash = context.idempotencyKey === null ? '' : hash('sha256', canonicalJson(body), 'hex')
-        const made = await Promise.all(
-          requests.map(({ key_id, ...item }, i) => {
-            const input = { ...defaults, ...item } as SigningInput
+        const { idempotencyKey, caller, route } = context
+        const made = await signing.signAll(
+          caller,
+          requests.map(({ key_id, ...item }, i) => ({
+            key: key_id,
+            input: { ...defaults, ...item } as SigningInput,
             // Item by item, so that what was refused the first time is decided anew by a repeat.
-            const claim =
-              context.idempotencyKey === null
-                ? null
-                : claimOf(context.caller.credential.actor, context.route, context.idempotencyKey, i, bodyHash)
-            return signing.sign(context.caller, key_id, input, claim)
-          }),
+            claim:
+              idempotencyKey === null ? null : claimOf(caller.credential.actor, route, idempotencyKey, i, bodyHash),
+          })),
         )
         const mismatch = made.find((one) => one instanceof RequestFault && one.code === 'idempotency.body_mismatch')
         if (mismatch) throw mismatch

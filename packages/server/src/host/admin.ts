@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { describeProblem, problemOf } from '@popsigner/api/problems'
 import { allScopes, isScope } from '@popsigner/api/scopes'
-import { fromHex, hex } from '@popsigner/crypto/bytes'
+import { base64, fromHex, hex } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { CustodyFault } from '@popsigner/custody/faults'
 import { encodeHostAction } from '@popsigner/custody/host-action'
-import { rootAt } from '@popsigner/transparency/tiles'
+import { encodeVerifierKey, NOTE_COSIGNATURE, NOTE_ED25519, verifierKey } from '@popsigner/transparency/checkpoint'
+import { consistencyPath, rootAt } from '@popsigner/transparency/tiles'
 import { faultOf } from '../http/faults-of.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { parseStrictJson } from '../http/strict-json.ts'
@@ -29,7 +30,7 @@ export type ReadStatus = () => Promise<Record<string, unknown>>
 
 type Body = Readonly<Record<string, unknown>>
 type Respond = (value: unknown) => void
-type AdminHandler = (body: Body, respond: Respond, parameter: string) => Promise<unknown>
+type AdminHandler = (body: Body, respond: Respond, parameter: string, query: Body) => Promise<unknown>
 
 /**
  * The admin socket: HTTP over a unix socket that only the host may open, which is all the authentication there is. No network
@@ -76,14 +77,25 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
         rotating = false
       }
     },
-    'GET recover': async (_body, _respond, parameter) => {
+    'GET recover': async (_body, _respond, parameter, query) => {
+      only(query, 'size')
+      const from = query['size'] === undefined ? null : Number(text(query, 'size'))
+      if (from !== null && !(Number.isSafeInteger(from) && from >= 0)) throw invalid('size', 'must be a tree size')
       const organization = await findOrganization(services, parameter)
       const [head] = await signer.heads([organization.bytes])
       const tree = await keeper.refresh(organization.id)
       const root = await rootAt(tree, tree.size, sha256)
+      const identity = signer.capabilities?.identity
+      if (!identity) throw new CustodyFault('custody.unavailable', null)
       return {
         organization: organization.text,
         log: organization.log,
+        log_key: encodeVerifierKey(verifierKey(organization.log, NOTE_ED25519, organization.logPublicKey)),
+        identity_key: encodeVerifierKey(verifierKey(services.instance, NOTE_COSIGNATURE, identity)),
+        consistency:
+          from === null || from > tree.size
+            ? null
+            : (await consistencyPath(tree, from, tree.size, sha256)).map((hash) => base64(hash)),
         ledger: head ? { size: head.size, root: hex(head.root) } : null,
         database: { size: tree.size, root: hex(root) },
         nonce: hex(await signer.hostNonce()),
@@ -146,8 +158,9 @@ async function answer(
     response.write(`${JSON.stringify(value)}\n`)
   }
   try {
-    const path = (request.url ?? '').replace(/^\/admin\/v1\//, '')
-    const exact = handlers[`${request.method} ${path}`]
+    const [target = '', search = ''] = (request.url ?? '').split('?', 2)
+    const path = target.replace(/^\/admin\/v1\//, '')
+    const exact = search === '' ? handlers[`${request.method} ${path}`] : undefined
     const slash = path.indexOf('/')
     const handler = exact ?? (slash > 0 ? handlers[`${request.method} ${path.slice(0, slash)}`] : undefined)
     if (!handler) throw new RequestFault('route.not_found', 'No host command has this path.')
@@ -155,6 +168,7 @@ async function answer(
       await readBody(request),
       respond,
       exact ? '' : decodeURIComponent(path.slice(slash + 1)),
+      Object.fromEntries(new URLSearchParams(search)),
     )
     if (streaming) response.end(`${JSON.stringify(value)}\n`)
     else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))

@@ -5,7 +5,7 @@ import { sealedBy } from '@popsigner/custody/envelope'
 import { parseSpec } from '@popsigner/custody/spec'
 import type { Pool } from 'pg'
 import { authorizeWithin } from '../authorize/authorizer.ts'
-import { type Changes, type NewRecord, prepareRecords } from '../changes.ts'
+import { type Actor, type Changes, type NewRecord, prepareRecords, storeTexts } from '../changes.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { newUuid } from '../ids.ts'
 import { createCommitter } from '../log/commitments.ts'
@@ -112,18 +112,14 @@ export async function createOrganization(
         }),
       ),
     ]
-    const { items } = await prepareRecords(
-      {
-        organization: state,
-        actor: 'host',
-        committer,
-        texts: [],
-        renew: () => Promise.reject(new TypeError('an organization that is being made')),
-      },
-      records,
-      null,
-      at.getTime(),
-    )
+    const host: Actor = {
+      organization: state,
+      actor: 'host',
+      committer,
+      texts: [],
+      renew: () => Promise.reject(new TypeError('an organization that is being made')),
+    }
+    const { items } = prepareRecords(host, records, await storeTexts(host, records), null, at.getTime())
     const answers = await authorizeWithin(client, items, { namespaces: spaces.length })
     if (answers.some((answer) => answer.status !== 'authorized'))
       throw new RequestFault('organization.busy', 'The organization could not be made; try again.', {

@@ -1,12 +1,16 @@
 import { hex } from '@popsigner/crypto/bytes'
 import { decodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import type { Material } from '@popsigner/custody/custodian'
+import { CustodyFault } from '@popsigner/custody/faults'
 import { parseSpec } from '@popsigner/custody/spec'
 import type { OrganizationState } from '../tenants/organization.ts'
 import { actorOfOurs } from './actors.ts'
 import { type HostServices, listOrganizations, sealerOf } from './organizations.ts'
 
 const rowsPerStep = 200
+/** How often a rotation meets keys that are being narrowed before it gives up, and how long it waits each time. */
+const maximumNarrowed = 500
+const narrowedMilliseconds = 20
 
 /** How far a rotation has come. */
 export interface RotationProgress {
@@ -164,6 +168,7 @@ async function resealParts(
   to: Material,
 ): Promise<number> {
   let count = 0
+  let narrowed = 0
   for (;;) {
     const { rows } = await pool.query<{
       key_id: string
@@ -177,7 +182,13 @@ async function resealParts(
     )
     if (rows.length === 0) return count
     for (const row of rows) {
-      const sealed = await signer.reseal(from, to, { spec: row.spec, envelope: row.envelope })
+      const sealed = await resealUnlessNarrowed(signer, from, to, { spec: row.spec, envelope: row.envelope })
+      if (!sealed) {
+        // By a transaction that has yet to end: the row is read again.
+        if (++narrowed > maximumNarrowed) throw new Error('a key is narrower in the ledger than in the database')
+        await new Promise((resolve) => setTimeout(resolve, narrowedMilliseconds))
+        continue
+      }
       // Compared with what was read: a narrowing meanwhile is not undone.
       await pool.query(
         'update key_parts set spec = $4, envelope = $5, sealed_by = $6 where key_id = $1 and version = $2 and party = $3 and envelope = $7',
@@ -193,5 +204,20 @@ async function resealParts(
       )
       count++
     }
+  }
+}
+
+/** Null for a key that was narrowed since its envelope was read. */
+async function resealUnlessNarrowed(
+  signer: HostServices['signer'],
+  from: Material,
+  to: Material,
+  material: Material,
+): Promise<Material | null> {
+  try {
+    return await signer.reseal(from, to, material)
+  } catch (error) {
+    if (error instanceof CustodyFault && error.code === 'custody.generation_old') return null
+    throw error
   }
 }

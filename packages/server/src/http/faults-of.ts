@@ -59,9 +59,10 @@ function custody(fault: CustodyFault): RequestFault {
     case 'custody.unavailable':
     case 'custody.handshake_failed':
     case 'custody.term_behind':
+    // The connection is new, and the log was not proven on it yet.
+    case 'log.unproven':
       return new RequestFault('custody.unavailable', 'The signer did not answer.', { retryAfterSeconds: 1 })
     case 'log.behind':
-    case 'log.unproven':
       return new RequestFault('log.behind', 'The log does not extend what the signer has seen.', {
         retryAfterSeconds: 5,
       })

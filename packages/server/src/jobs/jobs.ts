@@ -64,13 +64,15 @@ export function createJobs(services: Services, organizations: Organizations, log
 
   /** The row is marked, then the signer refuses the id for good, then envelope and state go with the record of it. */
   async function destroy(key: KeyRow): Promise<void> {
+    const actor = await systemOf(key.organization_id)
+    // An older copy of the database may say that a key is to be destroyed whose deletion was cancelled since.
+    await services.keeper.prove(actor.organization)
     const { rowCount } = await pool.query(
       'update keys set destroying = true where id = $1 and destroy_at is not null and destroy_at <= now()',
       [key.id],
     )
     if (rowCount !== 1) return
     await services.signer.destroy([uuidBytes(key.id)])
-    const actor = await systemOf(key.organization_id)
     const recoverableUntil = new Date(Date.now() + backupDays * 86_400_000).toISOString()
     await services.changes.run(actor, async () => ({
       records: [

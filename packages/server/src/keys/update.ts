@@ -79,10 +79,11 @@ export async function updateKey(
           throw nameTaken(error) ?? error
         }
         if (change.state !== undefined) {
-          await client.query('update key_versions set state = $3 where key_id = $1 and version = $2', [
+          // Of every version that can take it: a suspended key signs with none of them.
+          await client.query('update key_versions set state = $2 where key_id = $1 and state = any ($3)', [
             key.id,
-            primary.version,
             change.state,
+            Object.keys(transitions).filter((from) => transitions[from]?.includes(change.state as string)),
           ])
         }
         await writeHistory(
@@ -141,7 +142,8 @@ async function narrow(
   change: { schemes?: string[]; uses?: Use[] },
 ): Promise<NarrowedPart[]> {
   const { rows } = await client.query<{ version: number; spec: Buffer; envelope: Buffer; sealed_by: string }>(
-    'select version, spec, envelope, sealed_by from key_parts where key_id = $1',
+    // Locked: what a rotation seals anew meanwhile would be overwritten with an envelope under the key that it ends.
+    'select version, spec, envelope, sealed_by from key_parts where key_id = $1 for update',
     [key.id],
   )
   return Promise.all(

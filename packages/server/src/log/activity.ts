@@ -71,9 +71,11 @@ export function createActivity(
       .then((answer) => {
         if (answer.status === 'epoch' && attempt < maximumAttempts) {
           organizations.supersede(organization.id, answer.epoch)
-          return organizations
-            .get(organization.id, Number.POSITIVE_INFINITY)
-            .then(() => append(caller, make, attempt + 1))
+          return organizations.get(organization.id, Number.POSITIVE_INFINITY).then(
+            () => append(caller, make, attempt + 1),
+            // Without a database there is no record of it.
+            () => {},
+          )
         }
         return undefined
       })

@@ -1,6 +1,8 @@
 import { sha256 } from '@popsigner/crypto/hash-native'
+import { uuidText } from '@popsigner/crypto/typeid'
 import type { SignerClient } from '@popsigner/custody/client'
 import type { CheckpointRequest } from '@popsigner/custody/custodian'
+import { sealedBy } from '@popsigner/custody/envelope'
 import { CustodyFault } from '@popsigner/custody/faults'
 import { consistencyPath, rootAt } from '@popsigner/transparency/tiles'
 import type { Pool } from 'pg'
@@ -16,6 +18,8 @@ const cycleMilliseconds = 400
 const sweepMilliseconds = 5_000
 const projectionsAtOnce = 4
 const reconnectMilliseconds = 2_000
+/** Logs in one request to the signer, which takes 1,000 at the most. */
+const logsPerRequest = 200
 
 /** A checkpoint as stored: the signed note and the size it covers. */
 export interface StoredCheckpoint {
@@ -53,8 +57,8 @@ export interface Keeper {
   isProven(organization: string): boolean
   /** Proves it now. Rejects with `CustodyFault('log.behind')`, or 'custody.unavailable' when there is no signer. */
   prove(state: OrganizationState): Promise<void>
-  /** The tree as far as it is projected now. */
-  tree(organization: string): Promise<LogTree>
+  /** A tree of at least `size` leaves. */
+  tree(organization: string, size: number): Promise<LogTree>
   /** Brings the searchable records up to the batches now, not within a second. */
   refresh(organization: string): Promise<LogTree>
   /** The newest checkpoint, or null before the first. */
@@ -65,6 +69,8 @@ export interface Keeper {
   behind(): readonly string[]
   /** Records after the projection, of all organizations together, in milliseconds of the oldest; for readiness and the bench. */
   lagMilliseconds(): number
+  /** Has logs proven anew before anything more is signed: one, or all when what is behind them may be another now. */
+  unprove(organization?: string): void
   /** Forgets what is proven and known of an organization, after the host has accepted a loss. */
   forget(organization: string): void
   close(): Promise<void>
@@ -92,8 +98,17 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     return state
   }
 
+  /** Rises when proofs lose their worth, so that one that is under way then is not believed either. */
+  let era = 0
+
+  function unprove(organization?: string): void {
+    era++
+    if (organization === undefined) for (const state of logs.values()) delete state.proven
+    else delete stateOf(organization).proven
+  }
+
   const onConnected = (): void => {
-    for (const state of logs.values()) delete state.proven
+    unprove()
     void sweep()
   }
   signer.on('connected', onConnected)
@@ -121,8 +136,11 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     const next = names.values()
     // A few at a time: one organization's slow log does not hold up the others'.
     await Promise.all(Array.from({ length: projectionsAtOnce }, () => projectAll(next, grown)))
-    await signCheckpoints(grown)
-    for (const organization of await statements.collect(grown)) mark(organization.id)
+    for (let i = 0; i < grown.length; i += logsPerRequest) {
+      const some = grown.slice(i, i + logsPerRequest)
+      await signCheckpoints(some)
+      for (const organization of await statements.collect(some)) mark(organization.id)
+    }
   }
 
   async function projectAll(names: Iterator<string>, grown: OrganizationState[]): Promise<void> {
@@ -152,7 +170,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
   let heartbeat = false
 
   /** Checkpoints for all of these whose newest does not cover the projection, in one call: one write of the ledger. */
-  async function signCheckpoints(grown: readonly OrganizationState[]): Promise<void> {
+  async function signCheckpoints(grown: readonly OrganizationState[], again = true): Promise<void> {
     const requests: CheckpointRequest[] = []
     const asked: OrganizationState[] = []
     for (const organization of grown) {
@@ -160,7 +178,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
       try {
         await prove(organization)
         const known = await newestCheckpoint(organization.id)
-        const tree = await trees.current(organization.id)
+        const tree = await trees.current(organization.id, state.ledgerSize ?? 0)
         const size = tree.size
         if (known && known.size >= size && !(heartbeat && grown.length === 1)) {
           publish(organization.id, known)
@@ -189,18 +207,27 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
       for (const organization of asked) retry(organization.id, stateOf(organization.id), error)
       return
     }
-    for (let i = 0; i < asked.length; i++) {
-      const organization = asked[i] as OrganizationState
+    const moved: OrganizationState[] = []
+    for (const [i, organization] of asked.entries()) {
       const result = results[i]
-      if (result?.kind === 'signed')
-        await keep(organization, { size: (requests[i] as CheckpointRequest).size, note: result.note })
-      else if (result) {
-        // Another server was faster, or the host changed the ledger: look at both again.
-        const state = stateOf(organization.id)
+      const state = stateOf(organization.id)
+      if (result?.kind === 'signed') {
+        const { size } = requests[i] as CheckpointRequest
+        await keep(organization, { size, note: result.note }).catch((error) => retry(organization.id, state, error))
+      } else if (result) {
         delete state.checkpoint
+        if (result.code === 'log.moved' && result.head && again) {
+          // Another server was faster: this one goes on from what that one has made.
+          state.ledgerSize = result.head.size
+          moved.push(organization)
+          continue
+        }
+        // The keys may be those of before a rotation.
+        if (result.code.startsWith('custody.')) organizations.supersede(organization.id, -1)
         retry(organization.id, state, new CustodyFault(result.code as 'log.behind', null))
       }
     }
+    if (moved.length > 0) await signCheckpoints(moved, false)
   }
 
   function retry(organization: string, state: LogState, error: unknown): void {
@@ -262,6 +289,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
 
   async function proveNow(organization: OrganizationState, state: LogState): Promise<void> {
     await signerIsThere(signer)
+    const began = era
     const boot = signer.capabilities?.boot
     if (boot === undefined) throw new CustodyFault('custody.unavailable', null)
     const [head] = await signer.heads([organization.bytes])
@@ -280,6 +308,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     if (!proven) throw new CustodyFault('log.behind', null)
     // The ledger may have moved on with a checkpoint that was signed and never stored.
     if (head && head.size > ((await newestCheckpoint(organization.id))?.size ?? 0)) mark(organization.id)
+    if (began !== era) return proveNow(organization, state)
     state.proven = boot
   }
 
@@ -331,6 +360,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     },
     prove,
     tree: trees.current,
+    unprove,
     refresh: trees.bringUp,
     checkpoint: newestCheckpoint,
     async covering(organization, size, milliseconds) {
@@ -376,8 +406,10 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
   }
 
   function sealingKey(organization: OrganizationState): CheckpointRequest['organizationKey'] {
-    const material = organization.organizationKeys.get(organization.currentOrganizationKey)
-    if (!material) throw new Error('an organization without its current key')
+    // During a rotation this is not yet the current one.
+    const id = sealedBy(organization.logKey.envelope)
+    const material = id && organization.organizationKeys.get(uuidText(id))
+    if (!material) throw new Error('a log key that no key of its organization sealed')
     return material
   }
 }

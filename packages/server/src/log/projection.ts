@@ -54,7 +54,7 @@ export async function project(
         values: [organization],
       })
       const size = Number(position?.size ?? 0)
-      if (current?.size !== size) current = await LogTree.load(pool, organization, size)
+      if (current?.size !== size) current = await LogTree.load(pool, client, organization, size)
       const grown = position?.mine === true && (await step(client, organization, size, current, recent))
       await client.query('commit')
       client.release()

@@ -36,25 +36,28 @@ export class LogTree implements TileSource {
     this.#edge = edge
   }
 
-  /** The tree as far as it is projected, from the tiles and the leaves after the last complete one. */
-  static async load(database: Pool, organization: string, size: number): Promise<LogTree> {
+  /**
+   * The tree as far as it is projected, from the tiles and the leaves after the last complete one. It is read through
+   * `client`; `pool` is for what is read of it later.
+   */
+  static async load(pool: Pool, client: Database, organization: string, size: number): Promise<LogTree> {
     const levels: Edge['levels'] = []
-    const { rows: full } = await database.query<{ level: number; tiles: string }>(
+    const { rows: full } = await client.query<{ level: number; tiles: string }>(
       'select level, max(index) + 1 as tiles from tiles where organization_id = $1 group by level',
       [organization],
     )
     const tilesAt = new Map(full.map((row) => [row.level, Number(row.tiles)]))
     const first = (tilesAt.get(0) ?? 0) * TILE_WIDTH
-    levels.push({ tiles: tilesAt.get(0) ?? 0, hashes: await readLeafHashes(database, organization, first, size) })
+    levels.push({ tiles: tilesAt.get(0) ?? 0, hashes: await readLeafHashes(client, organization, first, size) })
     for (let level = 1; (tilesAt.get(level - 1) ?? 0) > 0; level++) {
       const before = tilesAt.get(level) ?? 0
-      const { rows } = await database.query<{ root: Buffer }>(
+      const { rows } = await client.query<{ root: Buffer }>(
         'select root from tiles where organization_id = $1 and level = $2 and index >= $3 order by index',
         [organization, level - 1, before * TILE_WIDTH],
       )
       levels.push({ tiles: before, hashes: rows.map((row) => row.root) })
     }
-    return new LogTree(database, organization, { size, levels })
+    return new LogTree(pool, organization, { size, levels })
   }
 
   /** Leaves that are in the tree. */

@@ -19,8 +19,8 @@ export interface Trees {
   remember(organization: string, batch: AppendedBatch): void
   /** Brings a log's records and tree up to its batches. */
   bringUp(organization: string): Promise<LogTree>
-  /** The tree as it is, or brought up if there is none yet. */
-  current(organization: string): Promise<LogTree>
+  /** A tree of at least `size` leaves, which another server may have projected. */
+  current(organization: string, size: number): Promise<LogTree>
   forget(organization: string): void
 }
 
@@ -70,7 +70,10 @@ export function createTrees(pool: Pool): Trees {
       }
       stateOf(organization).recent.set(batch.first, batch)
     },
-    current: async (organization) => stateOf(organization).tree ?? bringUp(organization),
+    async current(organization, size) {
+      const { tree } = stateOf(organization)
+      return tree && tree.size >= size ? tree : bringUp(organization)
+    },
     forget: (organization) => void states.delete(organization),
   }
 }

@@ -2,7 +2,7 @@ import { hash as digestOf } from 'node:crypto'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { decodeTypeId, encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import type { SignerClient } from '@popsigner/custody/client'
-import type { InclusionProof, SignItem, SignResult } from '@popsigner/custody/custodian'
+import type { InclusionProof, Material, SignItem, SignResult } from '@popsigner/custody/custodian'
 import type { RefusalCode } from '@popsigner/custody/faults'
 import { buildLeaf, type LeafOf, parseLeaf } from '@popsigner/transparency/record'
 import { createSignedLeafBuilder, type SignedLeafBuilder } from '@popsigner/transparency/signed-leaf'
@@ -18,7 +18,7 @@ import { encodeTexts } from '../log/leaves.ts'
 import { dataHashColumn } from '../log/projection.ts'
 import { readLeaf } from '../log/read-leaf.ts'
 import type { Credential } from '../tenants/credential.ts'
-import type { Organizations } from '../tenants/organization.ts'
+import type { OrganizationState, Organizations } from '../tenants/organization.ts'
 import { findSigningKey, type SigningKey, type SigningKeyVersion } from '../tenants/signing-key.ts'
 import { type Decision, decide, type SigningInput } from './decide.ts'
 
@@ -26,6 +26,9 @@ import { type Decision, decide, type SigningInput } from './decide.ts'
 const deadlineMilliseconds = 10_000
 const maximumDecisions = 6
 const coverMilliseconds = 2_000
+/** How often an item is handed over again when the signer refused it for what has changed since it was decided. */
+const maximumHandOvers = 4
+const changingMilliseconds = 50
 
 /** Who asks, and how it stands in the record. */
 export interface Caller {
@@ -75,6 +78,16 @@ export interface SigningOptions {
 export interface Signing {
   /** One signature, or why there is none. Never rejects for what the item itself can be refused for. */
   sign(caller: Caller, keyId: string, input: SigningInput, claim: Claim | null): Promise<Signature | RequestFault>
+  /** The same for many, an answer for each. Their quota is taken in this order. */
+  signAll(caller: Caller, asked: readonly AskedSignature[]): Promise<(Signature | RequestFault)[]>
+}
+
+/** One item of a batch. */
+export interface AskedSignature {
+  /** `key_…`, or whatever the caller wrote there. */
+  readonly key: string
+  readonly input: SigningInput
+  readonly claim: Claim | null
 }
 
 interface Waiting {
@@ -203,24 +216,90 @@ export function createSigning(options: SigningOptions): Signing {
   ): Promise<Signature | RequestFault> {
     let caller = first
     for (let attempt = 0; attempt < maximumDecisions; attempt++) {
-      const { organization, namespaces } = caller.credential
-      const key = organization.keys.get(keyId) ?? (await findSigningKey(pool, organization, keyId))
-      if (!key || (namespaces !== null && !namespaces.has(key.namespace))) return keyNotFound()
+      const key = await keyFor(caller, keyId)
+      if (!key) return keyNotFound()
       const decision = decide(key, input)
       if (decision instanceof RequestFault) return decision
+      const { organization } = caller.credential
       if (!keeper.isProven(organization.id)) await keeper.prove(organization)
       const { item, record } = itemFor(caller, key, decision, claim)
       const answer = await new Promise<Authorization>((resolve) => authorizer.enqueue(item, resolve))
-      if (answer.status === 'authorized') return finish(caller, key, decision, item, record, answer)
-      if (answer.status === 'replayed')
-        return answer.sameBody ? repeat(caller, key, input, claim as Claim, answer.index) : bodyMismatch()
-      if (answer.status !== 'epoch') return refusalOf(answer)
+      const made = await conclude(caller, key, input, claim, decision, item, record, answer)
+      if (made !== 'again') return made
+      if (answer.status !== 'epoch') continue
       organizations.supersede(organization.id, answer.epoch)
       caller = await caller.renew()
     }
-    return new RequestFault('organization.busy', 'The organization is being changed; try again.', {
-      retryAfterSeconds: 1,
-    })
+    return changing()
+  }
+
+  async function signAll(first: Caller, asked: readonly AskedSignature[]): Promise<(Signature | RequestFault)[]> {
+    const made = new Array<Signature | RequestFault>(asked.length).fill(changing())
+    let open = asked.map((_, i) => i)
+    let caller = first
+    try {
+      for (let attempt = 0; attempt < maximumDecisions && open.length > 0; attempt++) {
+        const now = caller
+        const { organization } = now.credential
+        // All keys are at hand before the first item is enqueued: the items go in the order of the request.
+        const names = [...new Set(open.map((i) => (asked[i] as AskedSignature).key))]
+        const keys = new Map(await Promise.all(names.map(async (name) => [name, await keyFor(now, name)] as const)))
+        if (!keeper.isProven(organization.id)) await keeper.prove(organization)
+        const again: number[] = []
+        let epoch: number | undefined
+        await Promise.all(
+          open.map(async (i) => {
+            const { key: name, input, claim } = asked[i] as AskedSignature
+            const key = keys.get(name)
+            const decision = key ? decide(key, input) : keyNotFound()
+            if (!key || decision instanceof RequestFault) {
+              made[i] = decision as RequestFault
+              return
+            }
+            const { item, record } = itemFor(now, key, decision, claim)
+            try {
+              const answer = await new Promise<Authorization>((resolve) => authorizer.enqueue(item, resolve))
+              if (answer.status === 'epoch') epoch = answer.epoch
+              const one = await conclude(now, key, input, claim, decision, item, record, answer)
+              if (one === 'again') again.push(i)
+              else made[i] = one
+            } catch (error) {
+              made[i] = refusalFor(error)
+            }
+          }),
+        )
+        open = again.sort((a, b) => a - b)
+        if (epoch === undefined) continue
+        organizations.supersede(organization.id, epoch)
+        caller = await caller.renew()
+      }
+    } catch (error) {
+      for (const i of open) made[i] = refusalFor(error)
+    }
+    return made
+  }
+
+  async function keyFor(caller: Caller, id: string): Promise<SigningKey | null> {
+    const { organization, namespaces } = caller.credential
+    const key = organization.keys.get(id) ?? (await findSigningKey(pool, organization, id))
+    return key && (namespaces === null || namespaces.has(key.namespace)) ? key : null
+  }
+
+  /** What becomes of an item after its authorization; 'again' when it has to be decided anew. */
+  function conclude(
+    caller: Caller,
+    key: SigningKey,
+    input: SigningInput,
+    claim: Claim | null,
+    decision: Decision,
+    item: AuthorizeItem,
+    record: string,
+    answer: Authorization,
+  ): Promise<Signature | RequestFault | 'again'> | RequestFault | 'again' {
+    if (answer.status === 'authorized') return finish(caller, key, decision, item, record, answer)
+    if (answer.status === 'epoch') return 'again'
+    if (answer.status !== 'replayed') return refusalOf(answer)
+    return answer.sameBody ? repeat(caller, key.text, input, claim as Claim, answer.index) : bodyMismatch()
   }
 
   async function finish(
@@ -233,30 +312,38 @@ export function createSigning(options: SigningOptions): Signing {
     repeated?: { attempt: number; proof: InclusionProof },
   ): Promise<Signature | RequestFault> {
     const { organization } = caller.credential
-    const material = decision.version.material
-    const organizationKey = organization.organizationKeys.get(decision.version.sealedBy)
-    if (!material || !organizationKey)
-      return new RequestFault('custody.refused', 'The key has no material that can be opened.')
-    const result = await new Promise<SignResult>((settle) =>
-      handOver({
-        settle,
-        organization: organization.id,
-        item: {
-          recordId: item.record,
-          attempt: repeated?.attempt ?? 1,
-          leaf: item.leaf,
-          index: at.index,
-          deadline: at.committedAt + deadlineMilliseconds,
-          organizationKey,
-          material,
-          scheme: decision.scheme,
-          input: decision.input,
-          hash: decision.hash,
-          data: decision.data,
-          ...(repeated ? { proof: repeated.proof } : {}),
-        },
-      }),
-    )
+    let sealed = sealedFor(organization, decision.version)
+    let result: SignResult | undefined
+    for (let i = 0; i < maximumHandOvers && sealed; i++) {
+      // A connection that was lost since may have come back to another database: it is looked at before anything is signed.
+      if (!keeper.isProven(organization.id)) await keeper.prove(organization)
+      const { organizationKey, material } = sealed
+      result = await new Promise<SignResult>((settle) =>
+        handOver({
+          settle,
+          organization: organization.id,
+          item: {
+            recordId: item.record,
+            attempt: repeated?.attempt ?? 1,
+            leaf: item.leaf,
+            index: at.index,
+            deadline: at.committedAt + deadlineMilliseconds,
+            organizationKey,
+            material,
+            scheme: decision.scheme,
+            input: decision.input,
+            hash: decision.hash,
+            data: decision.data,
+            ...(repeated ? { proof: repeated.proof } : {}),
+          },
+        }),
+      )
+      if (result.kind !== 'refused') break
+      if (result.code === 'log.unproven') keeper.unprove(organization.id)
+      else if (sealedAnew.has(result.code)) sealed = await sealedNow(organization.id, key, decision, material)
+      else break
+    }
+    if (result === undefined) return new RequestFault('custody.refused', 'The key has no material that can be opened.')
     if (result.kind === 'signed') {
       observe('signed')
       return {
@@ -273,79 +360,105 @@ export function createSigning(options: SigningOptions): Signing {
       return unavailable()
     }
     observe('failed')
-    if (!repeated) recordFailure(caller, item, key, decision.version.version, result.code)
+    // Before the answer: a repeat must find that the record came to nothing.
+    if (!repeated) await recordFailure(caller, item, key, decision.version.version, result.code)
     return custodyRefusal(result.code)
   }
 
-  /** What the signer said it did not sign is recorded, and its quota given back. */
-  function recordFailure(
+  /** The version as it is sealed now, when a rotation or a narrowing has changed that since; null when it is the same. */
+  async function sealedNow(
+    organization: string,
+    key: SigningKey,
+    decision: Decision,
+    before: Material,
+  ): Promise<Sealed | null> {
+    for (let i = 0; i < maximumHandOvers; i++) {
+      organizations.supersede(organization, -1)
+      const state = await organizations.get(organization, 0)
+      const version = state && (await findSigningKey(pool, state, key.text))?.versions.get(decision.version.version)
+      const now = version?.state === 'active' ? sealedFor(state as OrganizationState, version) : null
+      if (!now || !Buffer.from(now.material.envelope).equals(before.envelope)) return now
+      // Refused by the ledger already, and the transaction that says why is on its way.
+      await new Promise((resolve) => setTimeout(resolve, changingMilliseconds))
+    }
+    return null
+  }
+
+  /** What the signer said it did not sign is recorded, its quota given back and its claim let go. */
+  async function recordFailure(
     caller: Caller,
     failed: AuthorizeItem,
     key: SigningKey,
     version: number,
     code: RefusalCode,
-    attempt = 0,
-  ): void {
-    const record = newUuid()
-    const stamp = Date.now()
+  ): Promise<void> {
     const { organization } = caller.credential
-    const leaf: Omit<LeafOf<'key.sign_failed'>, 'v'> = {
-      event: 'key.sign_failed',
-      log: organization.log,
-      id: encodeTypeId('rec', record),
-      time: timeText(stamp),
-      actor: caller.credential.actor,
-      request: caller.request,
-      record: encodeTypeId('rec', failed.record),
-      key: key.text,
-      version,
-      code,
-    }
-    authorizer.enqueue(
-      {
-        ...failed,
+    let epoch = organizations.peek(organization.id)?.epoch ?? failed.epoch
+    for (let attempt = 0; attempt < maximumDecisions; attempt++) {
+      const record = newUuid()
+      const stamp = Date.now()
+      const leaf: Omit<LeafOf<'key.sign_failed'>, 'v'> = {
+        event: 'key.sign_failed',
+        log: organization.log,
+        id: encodeTypeId('rec', record),
+        time: timeText(stamp),
+        actor: caller.credential.actor,
+        request: caller.request,
+        record: encodeTypeId('rec', failed.record),
+        key: key.text,
+        version,
+        code,
+      }
+      const answer = await authorizer.submit({
+        organization: organization.id,
+        epoch,
         record,
         stamp,
         leaf: buildLeaf(leaf),
         texts: Buffer.of(0),
         charge: -1,
-        claim: null,
-        body: null,
-        epoch: organizations.peek(organization.id)?.epoch ?? failed.epoch,
-      },
-      (answer) => {
-        if (answer.status === 'epoch' && attempt < maximumDecisions)
-          recordFailure(caller, { ...failed, epoch: answer.epoch }, key, version, code, attempt + 1)
-      },
-    )
+        limit: null,
+        claim: failed.claim,
+        body: failed.body,
+      })
+      if (answer.status !== 'epoch') return
+      epoch = answer.epoch
+    }
   }
 
   /**
    * An idempotent repeat: the record, key version and charge of the first time, a signature made again. It is decided again under
-   * the state of now, and the signer makes it only for a leaf that a checkpoint covers.
+   * the state of now, and the signer makes it only for a leaf that a checkpoint covers. 'again' when the first time has come
+   * to nothing meanwhile and its claim is gone.
    */
   async function repeat(
-    caller: Caller,
-    key: SigningKey,
+    first: Caller,
+    keyId: string,
     input: SigningInput,
     claim: Claim,
     index: number,
-  ): Promise<Signature | RequestFault> {
-    const { organization } = caller.credential
-    const stored = await readLeaf(pool, organization.id, index)
+  ): Promise<Signature | RequestFault | 'again'> {
+    const organization = first.credential.organization.id
+    const stored = await readLeaf(pool, organization, index)
     if (!stored) return new RequestFault('record.expired', 'The record of the first time was removed.')
     const leaf = parseLeaf(stored)
-    if (leaf.event !== 'key.signed' || leaf.key !== key.text) return bodyMismatch()
-    const decision = decide(key, { ...input, key_version: leaf.version })
-    if (decision instanceof RequestFault) return decision
-    if (decision.digest !== leaf.digest || decision.input !== leaf.input) return bodyMismatch()
+    if (leaf.event !== 'key.signed' || leaf.key !== keyId) return bodyMismatch()
     for (let attempt = 2; attempt < 5; attempt++) {
-      const checkpoint = await keeper.covering(organization.id, index + 1, coverMilliseconds)
+      const checkpoint = await keeper.covering(organization, index + 1, coverMilliseconds)
       if (!checkpoint) break
-      const path = await inclusionPath(await keeper.tree(organization.id), index, checkpoint.size, sha256)
+      if (!(await isClaimed(organization, claim, index))) return 'again'
+      // Waiting took its time: what was revoked or suspended meanwhile signs nothing.
+      const state = await organizations.get(organization, 0)
+      const caller = state === first.credential.organization ? first : await first.renew()
+      const key = await keyFor(caller, keyId)
+      if (!key) return keyNotFound()
+      const decision = decide(key, { ...input, key_version: leaf.version })
+      if (decision instanceof RequestFault) return decision
+      if (decision.digest !== leaf.digest || decision.input !== leaf.input) return bodyMismatch()
+      const path = await inclusionPath(await keeper.tree(organization, checkpoint.size), index, checkpoint.size, sha256)
       const item: AuthorizeItem = {
-        organization: organization.id,
-        epoch: organization.epoch,
+        organization,
+        epoch: caller.credential.organization.epoch,
         record: decodeTypeId(leaf.id, 'rec') as Uint8Array,
         stamp: Date.now(),
         leaf: stored,
@@ -371,19 +484,52 @@ export function createSigning(options: SigningOptions): Signing {
     })
   }
 
+  /** Whether the claim still names the record at this index. */
+  async function isClaimed(organization: string, { claim }: Claim, index: number): Promise<boolean> {
+    const { rowCount } = await pool.query({
+      name: 'claimed',
+      text: 'select 1 from idempotency where organization_id = $1 and claim = $2 and index = $3',
+      values: [organization, claim, index],
+    })
+    return rowCount === 1
+  }
+
+  function refusalFor(error: unknown): RequestFault {
+    const fault = faultOf(error)
+    if (fault.code === 'internal.error') onError(error)
+    return fault
+  }
+
   return {
     async sign(caller, keyId, input, claim) {
-      let made: Signature | RequestFault
-      try {
-        made = await sign(caller, keyId, input, claim)
-      } catch (error) {
-        made = faultOf(error)
-        if (made.code === 'internal.error') onError(error)
-      }
+      const made = await sign(caller, keyId, input, claim).catch(refusalFor)
       if (made instanceof RequestFault) observe('refused')
       return made
     },
+    async signAll(caller, asked) {
+      const made = await signAll(caller, asked)
+      for (const one of made) if (one instanceof RequestFault) observe('refused')
+      return made
+    },
   }
+}
+
+/** A key version's material and what opens it. */
+interface Sealed {
+  readonly organizationKey: Material
+  readonly material: Material
+}
+
+/** Refusals that are no more once what was sealed anew is handed over. */
+const sealedAnew: ReadonlySet<RefusalCode> = new Set([
+  'custody.key_destroyed',
+  'custody.not_opened',
+  'custody.generation_old',
+])
+
+function sealedFor(organization: OrganizationState, { material, sealedBy }: SigningKeyVersion): Sealed | null {
+  const organizationKey = organization.organizationKeys.get(sealedBy)
+  return material && organizationKey ? { organizationKey, material } : null
 }
 
 /** SHA-256 of a body's canonical JSON, and the claim of an idempotency key for one item of one route. */
@@ -441,7 +587,7 @@ export function refusalOf(
 }
 
 function custodyRefusal(code: RefusalCode): RequestFault {
-  if (code === 'log.behind' || code === 'log.unproven')
+  if (code === 'log.behind')
     return new RequestFault('log.behind', 'The log does not extend what the signer has seen.', { retryAfterSeconds: 1 })
   if (code === 'custody.proof_stale')
     return new RequestFault('receipt.not_ready', 'The record is not covered by a checkpoint yet.', {
@@ -452,7 +598,14 @@ function custodyRefusal(code: RefusalCode): RequestFault {
     return new RequestFault('organization.busy', 'The key was narrowed meanwhile; try again.', { retryAfterSeconds: 1 })
   if (code === 'custody.deadline' || code === 'custody.statement_due' || code === 'custody.ledger_failed')
     return unavailable()
+  if (code === 'log.unproven') return unavailable()
   return new RequestFault('custody.refused', `The signer refused: ${code}.`)
+}
+
+function changing(): RequestFault {
+  return new RequestFault('organization.busy', 'The organization is being changed; try again.', {
+    retryAfterSeconds: 1,
+  })
 }
 
 function keyNotFound(): RequestFault {

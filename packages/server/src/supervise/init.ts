@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { Config } from './config.ts'
 import { layout } from './contract.ts'
 import {
@@ -16,11 +16,12 @@ import {
   randomInstanceName,
 } from './data-directory.ts'
 import { childIdentities } from './identities.ts'
-import { initDatabase, stopOrphan } from './postgres.ts'
+import { checkUserName, initDatabase, stopOrphan } from './postgres.ts'
 import type { Identity } from './postgres-binaries.ts'
 import { databasePlace } from './programs.ts'
 import { Refusal } from './refusal.ts'
 import { takeRunLock } from './run-lock.ts'
+import { checkSealDirectory, makeSealDirectory } from './seal-directory.ts'
 
 /** What `popsigner init` may be told. */
 export interface InitOptions {
@@ -47,6 +48,8 @@ export async function initInstance(
     )
   }
   const identities = childIdentities()
+  checkSealDirectory(config, identities?.signer ?? null)
+  if (config.databaseUrl === null && identities === null) checkUserName()
   makeDataDirectory(config.dataDirectory, identities)
   const lock = takeRunLock(config.dataDirectory)
   try {
@@ -80,10 +83,8 @@ export async function initInstance(
 
 async function initCustody(config: Config, instance: string, signer: Identity | null): Promise<void> {
   const custody = join(config.dataDirectory, layout.custody)
-  const seal = dirname(config.sealKeyFile)
-  const own = seal.startsWith(`${config.dataDirectory}/`)
   mkdirSync(custody, { mode: 0o700 })
-  mkdirSync(seal, { recursive: true, mode: 0o700 })
+  makeSealDirectory(config, signer)
   // Loaded here, so that a supervisor that only starts never holds what a key file is made with.
   const [{ createKeyBytes, initializeCustody }, { createEntropy, kernelSource }] = await Promise.all([
     import('@popsigner/custody/signer/init'),
@@ -95,6 +96,5 @@ async function initCustody(config: Config, instance: string, signer: Identity | 
   const files = readdirSync(custody).map((name) => join(custody, name))
   for (const path of [...files, config.sealKeyFile]) chmodSync(path, 0o600)
   if (signer === null) return
-  for (const path of [custody, ...files, config.sealKeyFile, ...(own ? [seal] : [])])
-    chownSync(path, signer.uid, signer.gid)
+  for (const path of [custody, ...files, config.sealKeyFile]) chownSync(path, signer.uid, signer.gid)
 }

@@ -15,6 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Binaries, binariesFor, type Identity, packagedBinaries } from './postgres-binaries.ts'
@@ -83,6 +84,17 @@ export function nobody(): Identity {
     )
   }
   return { uid, gid }
+}
+
+/** Throws `Refusal` where this user has no name in the system's list, without which initdb makes no cluster. */
+export function checkUserName(): void {
+  try {
+    userInfo()
+  } catch {
+    throw new Refusal(
+      `User ${process.getuid?.()} has no name in the system's list of users, which PostgreSQL asks for: start as a user that has one, or set DATABASE_URL to a PostgreSQL of your own.`,
+    )
+  }
 }
 
 /**

@@ -8,6 +8,7 @@
 --   status 'epoch'  nothing was written; epoch is the present one
 --   status 'locked' another transaction holds the organization and p_wait is false; nothing was written
 --   status 'keys' | 'namespaces'  the quota of that resource is used up; nothing was written
+-- An item that gives a signature back (charge -1) also lets go of the claim it names, whose record came to nothing.
 -- Error PS001: the clocks of server and database differ by more than 2 s.
 create function authorize(
   p_wait boolean, p_orgs uuid[], p_counts integer[], p_epochs bigint[], p_limits bigint[], p_stamp timestamptz,
@@ -22,7 +23,7 @@ declare
   v_period date := date_trunc('month', p_stamp at time zone 'UTC')::date;
   v_used bigint; v_charge bigint; v_locked uuid[]; v_item integer := 1; v_last integer; v_n integer;
   v_at integer := 1; v_size integer; v_text_at integer := 1; v_text_size integer;
-  v_inserted uuid[]; v_claims integer; v_claim idempotency%rowtype; v_index bigint; v_leaves bytea; v_texts bytea; k integer;
+  v_repeated boolean; v_inserted uuid[]; v_claims integer; v_released integer; v_claim idempotency%rowtype; v_index bigint; v_leaves bytea; v_texts bytea; k integer;
 begin
   if current_setting('synchronous_commit') not in ('on', 'remote_apply') then
     perform set_config('synchronous_commit', 'on', true);
@@ -53,24 +54,33 @@ begin
     first_index := coalesce(head.tree_size, 0);
     current_epoch := coalesce(head.epoch, 0);
     v_used := case when head.period = v_period then head.used else 0 end;
+    -- What repeats an earlier request takes nothing, so it is answered also where nothing is left.
+    v_repeated := (p_keys > 0 or p_namespaces > 0) and exists (
+      select 1 from idempotency where organization_id = p_orgs[i] and claim = any (p_claims[v_item:v_last]) and time >= p_stamp - interval '24 hours');
 
     if v_locked is null or not (p_orgs[i] = any (v_locked)) then
       status := 'locked';
     elsif current_epoch <> p_epochs[i] then
       status := 'epoch';
-    elsif p_keys > 0 and p_key_limit is not null and coalesce(head.keys, 0) + p_keys > p_key_limit then
+    elsif not v_repeated and p_keys > 0 and p_key_limit is not null and coalesce(head.keys, 0) + p_keys > p_key_limit then
       status := 'keys';
-    elsif p_namespaces > 0 and p_namespace_limit is not null and coalesce(head.namespaces, 0) + p_namespaces > p_namespace_limit then
+    elsif not v_repeated and p_namespaces > 0 and p_namespace_limit is not null and coalesce(head.namespaces, 0) + p_namespaces > p_namespace_limit then
       status := 'namespaces';
     else
       with taken as (
         insert into idempotency (organization_id, claim, body, index, time)
         select p_orgs[i], c, b, first_index + o - 1, p_stamp
-        from unnest(p_claims[v_item:v_last], p_bodies[v_item:v_last]) with ordinality t (c, b, o) where c is not null
+        from unnest(p_claims[v_item:v_last], p_bodies[v_item:v_last], p_charges[v_item:v_last]) with ordinality t (c, b, ch, o)
+        where c is not null and ch >= 0
         on conflict do nothing returning claim)
       select array_agg(claim) into v_inserted from taken;
-      select count(c), sum(ch) into v_claims, v_charge
+      select count(c) filter (where ch >= 0), count(c) filter (where ch < 0), sum(ch) into v_claims, v_released, v_charge
         from unnest(p_claims[v_item:v_last], p_charges[v_item:v_last]) t (c, ch);
+
+      if v_released > 0 then
+        delete from idempotency where organization_id = p_orgs[i] and claim in (
+          select c from unnest(p_claims[v_item:v_last], p_charges[v_item:v_last]) t (c, ch) where ch < 0);
+      end if;
 
       if coalesce(cardinality(v_inserted), 0) = v_claims and (p_limits[i] is null or v_charge <= 0 or v_used + v_charge <= p_limits[i]) then
         insert into batches values (p_orgs[i], first_index + v_n, v_n, p_stamp,
@@ -87,7 +97,7 @@ begin
         v_size := 0; v_text_size := 0;
         for k in v_item .. v_last loop
           v_claim := null;
-          if p_claims[k] is not null then
+          if p_claims[k] is not null and p_charges[k] >= 0 then
             delete from idempotency where organization_id = p_orgs[i] and claim = p_claims[k] and time < p_stamp - interval '24 hours';
             select * into v_claim from idempotency where organization_id = p_orgs[i] and claim = p_claims[k];
           end if;
@@ -98,7 +108,7 @@ begin
           elsif p_limits[i] is not null and p_charges[k] > 0 and v_used + p_charges[k] > p_limits[i] then
             outcomes[k - v_item + 1] := -1;
           else
-            if p_claims[k] is not null then
+            if p_claims[k] is not null and p_charges[k] >= 0 then
               insert into idempotency values (p_orgs[i], p_claims[k], p_bodies[k], v_index, p_stamp);
             end if;
             outcomes[k - v_item + 1] := v_index;
