@@ -269,7 +269,7 @@ export const problems = {
     retry: false,
     example: 'The imported key cannot be opened.',
     cause:
-      'It was sealed to another wrapping key, or for another specification than the one in the request, or was altered. Which of these is not told.',
+      'It was sealed to another wrapping key, or for another specification than the one in the request, or was altered; or what is inside is no private key of public_key: zero, or not below the group order. Which of these is not told.',
     fix: 'Seal it again; algorithm, schemes, uses, export and public key must be those of the request.',
   },
   'wrapping_key.not_found': {

@@ -4,6 +4,10 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { PopSigner, TrustError } from '@popsigner/sdk'
+import { exitCodes } from './exit-codes.ts'
+import { Failure } from './failure.ts'
+import { withWayBack } from './lost-records.ts'
 import { type Ran, type RunOptions, runCommand } from './test-script.ts'
 import { startThrowAwayServer, type ThrowAwayServer } from './throw-away-server.ts'
 import { scopes } from './topics.ts'
@@ -409,6 +413,57 @@ test('the host: status, organizations, rotation of the root, recovery', async ()
   const accepted = await popsigner(['recover', 'accept-rollback', 'main', '--confirm', 'main'])
   assert.equal(accepted.exit, 0, accepted.stderr)
   assert.equal((await popsigner(['sign', 'first', '--data', 'again'])).exit, 0)
+  const recover = ['recover', 'accept-rollback', 'main', '--confirm', 'main']
+  assert.match(accepted.stderr, /^! The log of main is compared with no checkpoint: give the last one/)
+  const compared = await popsigner([...recover, '--checkpoint', 'receipt.json'])
+  assert.equal(compared.exit, 0, compared.stderr)
+  assert.match(compared.stderr, /^✓ the log of main extends the checkpoint of \d+ records in receipt\.json/)
+  assert.equal((await fails(2, ...recover, '--checkpoint', 'signature.txt')).code, 'cli.usage')
+  // A checkpoint of one organization says nothing about another's log.
+  const other = ['recover', 'accept-rollback', 'other', '--confirm', 'other', '--checkpoint', 'receipt.json']
+  assert.equal((await fails(7, ...other)).code, 'checkpoint.invalid')
+})
+
+test('a way back to a log that lost records is named where the host may have accepted it', async () => {
+  const issue = async (...words: readonly string[]) =>
+    (await popsigner(['api-keys', 'create', 'way-back', '--reveal', ...words])).stdout.trim()
+  const failure = new Failure('the log is smaller than it was', { exit: exitCodes.notValid, advice: 'none offered' })
+  const lost = new TrustError('checkpoint.behind', 'the log is smaller than it was', { log: 'cli.test/org_x' })
+  const wayBack = (apiKey: string, url = server.url, error = lost) =>
+    withWayBack(failure, error, () => new PopSigner({ url, apiKey }))
+  const next = [
+    { command: 'popsigner audit forget cli.test/org_x', when: 'only if they say so: believes the log as it is now' },
+  ]
+  // Records are searched a second later than they are made.
+  for (let i = 0; i < 50 && (await wayBack(token)).detail.next === undefined; i++) await delay(100)
+  const known = await wayBack(token)
+  assert.match(known.detail.advice ?? '', /^the server’s log says that its host accepted a loss \(rec_\w+\)/)
+  assert.deepEqual([known.detail.next, known.detail.exit], [next, exitCodes.notValid])
+  assert.equal(await wayBack(await issue('--org', 'other')), failure, 'nothing was accepted there')
+  for (const unknown of [
+    await wayBack(await issue('--namespace', 'production')),
+    await wayBack(token, 'http://127.0.0.1:1'),
+  ]) {
+    assert.match(unknown.detail.advice ?? '', /cannot be read from the log. It may be an attack/)
+    assert.deepEqual(unknown.detail.next, next)
+  }
+  const changed = new TrustError('log_key.changed', 'another key', { log: 'cli.test/org_x' })
+  assert.equal(await wayBack(token, server.url, changed), failure)
+})
+
+test('what is kept of a log is forgotten with consent, printed, and trusted anew', async () => {
+  assert.equal((await popsigner(['audit', 'verify'])).exit, 0)
+  assert.equal((await fails(2, 'audit', 'forget')).code, 'cli.consent_needed')
+  const no = await popsigner(['audit', 'forget'], { stdin: 'n\n', terminals: ['in', 'err'] })
+  assert.equal(no.exit, 1)
+  assert.match(no.stderr, /only after a loss that the host told you of/)
+  const { log, forgotten } = await answer<{ log: string; forgotten: Record<string, string> }>(
+    ...['audit', 'forget', '--keys', '--yes'],
+  )
+  assert.deepEqual(Object.keys(forgotten), [`checkpoint:${log}`, `log_key:${log}`, 'identity:cli.test'])
+  assert.ok(forgotten[`checkpoint:${log}`]?.startsWith(`${log}\n`))
+  assert.equal((await fails(6, 'audit', 'forget', '--keys', '--yes')).code, 'cli.nothing_kept')
+  assert.equal((await popsigner(['audit', 'verify'])).exit, 0)
 })
 
 test('the list of records: filters, and times as people say them', async () => {

@@ -133,7 +133,7 @@ export const accessRoutes = {
     params: byId,
     status: 204,
     response: null,
-    errors: ['api_key.not_found', 'log.behind', 'organization.busy', 'clock.skewed'],
+    errors: ['scope.exceeds_caller', 'api_key.not_found', 'log.behind', 'organization.busy', 'clock.skewed'],
     idempotent: false,
     summary: 'Revoke an API key',
     description:

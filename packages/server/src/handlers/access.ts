@@ -166,6 +166,7 @@ export function accessHandlers(services: Services): AccessHandlers {
     async 'apiKeys.delete'(context, { params }) {
       await changes.run(actorOf(context.caller), async ({ organization }) => {
         const row = await findApiKey(pool, context.caller.credential, params.id)
+        refuseBeyond(context.caller.credential, row.namespaces)
         return {
           records: [{ fields: { event: 'api_key.revoked', api_key: params.id }, texts: { name: row.name } }],
           change: { bump: true },
@@ -271,8 +272,14 @@ async function apiKeyRows(
      from api_keys k left join api_key_uses u on u.api_key_id = k.id
      where k.organization_id = $1 and k.revoked_at is null and ($2::uuid is null or k.id = $2) and ($3::uuid is null or k.id < $3)
        and ($5::uuid[] is null or k.namespaces <@ $5) order by k.id desc limit $4`,
-    // One that is bound to namespaces knows only API keys that are bound within them.
-    [credential.organization.id, id, after, limit, credential.namespaces && [...credential.namespaces]],
+    // One that is bound to namespaces lists only API keys that are bound within them.
+    [
+      credential.organization.id,
+      id,
+      after,
+      limit,
+      id === null && credential.namespaces ? [...credential.namespaces] : null,
+    ],
   )
   return rows
 }
@@ -321,9 +328,7 @@ function termsWithin(caller: Credential, terms: ApiKeyTerms): ApiKeyTerms {
   const scope = terms.scopes.find((wanted) => !caller.scopes.has(wanted))
   if (scope !== undefined)
     throw new RequestFault('scope.exceeds_caller', `The caller does not have the scope ${scope}.`)
-  if (caller.namespaces && (terms.namespaces === null || terms.namespaces.some((id) => !caller.namespaces?.has(id)))) {
-    throw new RequestFault('scope.exceeds_caller', 'The caller is bound to fewer namespaces.')
-  }
+  refuseBeyond(caller, terms.namespaces)
   if (caller.expiresAt !== null && (terms.expiresAt === null || terms.expiresAt.getTime() > caller.expiresAt)) {
     throw new RequestFault('scope.exceeds_caller', `The caller expires at ${new Date(caller.expiresAt).toISOString()}.`)
   }

@@ -182,8 +182,18 @@ async function resealParts(
     )
     if (rows.length === 0) return count
     for (const row of rows) {
-      const sealed = await resealUnlessNarrowed(signer, from, to, { spec: row.spec, envelope: row.envelope })
-      if (!sealed) {
+      const sealed = await resealUnlessChanged(signer, from, to, { spec: row.spec, envelope: row.envelope })
+      if (sealed === 'destroyed') {
+        // In a database that was put back, or between the two halves of a destruction: it opens never again.
+        await pool.query('delete from key_parts where key_id = $1 and version = $2 and party = $3 and envelope = $4', [
+          row.key_id,
+          row.version,
+          row.party,
+          row.envelope,
+        ])
+        continue
+      }
+      if (sealed === 'narrowed') {
         // By a transaction that has yet to end: the row is read again.
         if (++narrowed > maximumNarrowed) throw new Error('a key is narrower in the ledger than in the database')
         await new Promise((resolve) => setTimeout(resolve, narrowedMilliseconds))
@@ -207,17 +217,18 @@ async function resealParts(
   }
 }
 
-/** Null for a key that was narrowed since its envelope was read. */
-async function resealUnlessNarrowed(
+/** Seals a key anew, unless it was narrowed since its envelope was read, or the ledger says that it was destroyed. */
+async function resealUnlessChanged(
   signer: HostServices['signer'],
   from: Material,
   to: Material,
   material: Material,
-): Promise<Material | null> {
+): Promise<Material | 'narrowed' | 'destroyed'> {
   try {
     return await signer.reseal(from, to, material)
   } catch (error) {
-    if (error instanceof CustodyFault && error.code === 'custody.generation_old') return null
+    if (error instanceof CustodyFault && error.code === 'custody.generation_old') return 'narrowed'
+    if (error instanceof CustodyFault && error.code === 'custody.key_destroyed') return 'destroyed'
     throw error
   }
 }
