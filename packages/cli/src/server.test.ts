@@ -419,6 +419,9 @@ test('the host: status, organizations, rotation of the root, recovery', async ()
   assert.equal(compared.exit, 0, compared.stderr)
   assert.match(compared.stderr, /^✓ the log of main extends the checkpoint of \d+ records in receipt\.json/)
   assert.equal((await fails(2, ...recover, '--checkpoint', 'signature.txt')).code, 'cli.usage')
+  const again = await popsigner([...recover, '--checkpoint', 'receipt.json', '--json'])
+  const receipt = JSON.parse(readFileSync(join(server.directory, 'receipt.json'), 'utf8')) as { tree_size: number }
+  assert.equal((JSON.parse(again.stdout) as { compared_with: number }).compared_with, receipt.tree_size)
   // A checkpoint of one organization says nothing about another's log.
   const other = ['recover', 'accept-rollback', 'other', '--confirm', 'other', '--checkpoint', 'receipt.json']
   assert.equal((await fails(7, ...other)).code, 'checkpoint.invalid')

@@ -176,8 +176,8 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
   if (kept === undefined) {
     const alone =
       ledger === null ? ' and the signer has no memory of it, so that nothing tells an old copy from the newest' : ''
-    output.warn(
-      `The log of ${name} is compared with no checkpoint${alone}: give the last one that anybody kept with --checkpoint <file>.`,
+    output.note(
+      `! The log of ${name} is compared with no checkpoint${alone}: give the last one that anybody kept with --checkpoint <file>.`,
     )
   } else {
     const verdict = compareWithCheckpoint(kept.note, state)
@@ -215,7 +215,7 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
     nonce,
     mac,
   })
-  if (output.json) output.object(answer)
+  if (output.json) output.object({ ...answer, compared_with: kept?.size ?? null })
   else
     output.fields([
       ['organization', organization],

@@ -350,3 +350,10 @@ function expiryOf(text: string | null): Date | null {
 function notFound(): RequestFault {
   return new RequestFault('api_key.not_found', 'No API key has this id.')
 }
+
+/** Throws `scope.exceeds_caller` for an API key that reaches beyond the caller's namespaces. */
+function refuseBeyond(caller: Credential, namespaces: readonly string[] | null): void {
+  if (caller.namespaces && (namespaces === null || namespaces.some((id) => !caller.namespaces?.has(id)))) {
+    throw new RequestFault('scope.exceeds_caller', 'The caller is bound to fewer namespaces.')
+  }
+}
