@@ -12,7 +12,7 @@ import { buildLeaf, type LeafInput } from '@popsigner/transparency/record'
 import { becomeRogue, type Rogue } from './crash/rogue.ts'
 import { connectionFacts } from './crash/second-server.ts'
 import { makeKey } from './crash/tenant.ts'
-import { openWholeLog, type WholeLog } from './crash/whole-log.ts'
+import { openWholeLog, readHead, type WholeLog } from './crash/whole-log.ts'
 import { call, pause, startInstance, type TestInstance } from './instance.ts'
 
 // A control plane that lies: it has the database, the proof key and the signer's socket, and no key.
@@ -52,19 +52,44 @@ async function proveAll(): Promise<void> {
 }
 
 /** An item that is right in all of its parts, but for what the test changes. */
-async function item(changes: { leaf?: Record<string, unknown>; item?: Partial<SignItem>; of?: { id: string; public_key: string } } = {}): Promise<SignItem> {
+async function item(
+  changes: { leaf?: Record<string, unknown>; item?: Partial<SignItem>; of?: { id: string; public_key: string } } = {},
+): Promise<SignItem> {
   const of = changes.of ?? key
   const data = randomBytes(20)
   const digest = Buffer.from(sha256(data)).toString('hex')
   const recordId = decodeTypeId(encodeTypeId('rec', newId()), 'rec') as Uint8Array
   const material = await rogue.materialOf(of.id)
   const leaf = buildLeaf({
-    event: 'key.signed', log: log.leaves[0]?.log, id: encodeTypeId('rec', recordId), time: new Date().toISOString(), actor: 'system', key: of.id, version: 1,
-    public_key: of.public_key, algorithm: 'secp256k1', scheme: 'ecdsa', input: 'raw', hash: 'sha256', digest, data_hash: digest, ...changes.leaf,
+    event: 'key.signed',
+    log: log.leaves[0]?.log,
+    id: encodeTypeId('rec', recordId),
+    time: new Date().toISOString(),
+    actor: 'system',
+    key: of.id,
+    version: 1,
+    public_key: of.public_key,
+    algorithm: 'secp256k1',
+    scheme: 'ecdsa',
+    input: 'raw',
+    hash: 'sha256',
+    digest,
+    data_hash: digest,
+    ...changes.leaf,
   } as LeafInput)
   return {
-    recordId, attempt: 1, leaf, index: log.leaves.length, deadline: Date.now() + 10_000, organizationKey: rogue.organizationKey, material, scheme: 'ecdsa',
-    input: 'raw', hash: 'sha256', data, ...changes.item,
+    recordId,
+    attempt: 1,
+    leaf,
+    index: log.leaves.length,
+    deadline: Date.now() + 10_000,
+    organizationKey: rogue.organizationKey,
+    material,
+    scheme: 'ecdsa',
+    input: 'raw',
+    hash: 'sha256',
+    data,
+    ...changes.item,
   }
 }
 
@@ -85,13 +110,23 @@ test('what is not in its leaf is refused, one by one', async () => {
     ['custody.leaf_mismatch', await item({ leaf: { key: foreign.id } })],
     ['custody.leaf_mismatch', await item({ leaf: { public_key: foreign.public_key } })],
     ['custody.leaf_mismatch', await item({ leaf: { version: 2 } })],
-    ['custody.leaf_mismatch', await item({ leaf: { log: log.leaves[0]?.log.replace(/.$/, (c) => (c === '0' ? '1' : '0')) } })],
+    [
+      'custody.leaf_mismatch',
+      await item({ leaf: { log: log.leaves[0]?.log.replace(/.$/, (c) => (c === '0' ? '1' : '0')) } }),
+    ],
     ['custody.leaf_mismatch', await item({ leaf: { hash: 'keccak256' } })],
     ['custody.leaf_mismatch', await item({ item: { recordId: newId() } })],
     ['custody.leaf_mismatch', await item({ item: { material: await rogue.materialOf(foreign.id) } })],
     ['custody.leaf_mismatch', await item({ item: { input: 'digest', hash: null, data: randomBytes(32) } })],
     ['custody.leaf_mismatch', await item({ item: { leaf: new Uint8Array(Buffer.from('{}')) } })],
-    ['custody.leaf_mismatch', await item({ item: { leaf: log.leaves.length > 0 ? new Uint8Array(Buffer.from(JSON.stringify(log.leaves[0]))) : new Uint8Array() } })],
+    [
+      'custody.leaf_mismatch',
+      await item({
+        item: {
+          leaf: log.leaves.length > 0 ? new Uint8Array(Buffer.from(JSON.stringify(log.leaves[0]))) : new Uint8Array(),
+        },
+      }),
+    ],
     ['custody.use_refused', await item({ of: narrow })],
     ['custody.deadline', await item({ item: { deadline: Date.now() - 1 } })],
     ['custody.deadline', await item({ item: { deadline: Date.now() + 3_600_000 } })],
@@ -99,7 +134,10 @@ test('what is not in its leaf is refused, one by one', async () => {
     ['custody.wrong_kind', await item({ item: { material: rogue.logKey } })],
   ]
   const { results } = await rogue.signer.sign(refused.map(([, one]) => one))
-  assert.deepEqual(results.map((result) => (result.kind === 'refused' ? result.code : result.kind)), refused.map(([code]) => code))
+  assert.deepEqual(
+    results.map((result) => (result.kind === 'refused' ? result.code : result.kind)),
+    refused.map(([code]) => code),
+  )
 })
 
 test('an envelope cannot be relabelled: not its key, its uses, its export or its organization', async () => {
@@ -109,20 +147,40 @@ test('an envelope cannot be relabelled: not its key, its uses, its export or its
   assert.notDeepEqual(widened, spec)
   const { results } = await rogue.signer.sign([
     await item({ of: narrow, item: { material: { spec: widened, envelope: material.envelope } } }),
-    await item({ item: { material: { spec: (await rogue.materialOf(key.id)).spec, envelope: (await rogue.materialOf(foreign.id)).envelope } } }),
+    await item({
+      item: {
+        material: {
+          spec: (await rogue.materialOf(key.id)).spec,
+          envelope: (await rogue.materialOf(foreign.id)).envelope,
+        },
+      },
+    }),
   ])
-  assert.deepEqual(results.map((result) => (result.kind === 'refused' ? result.code : result.kind)), ['custody.not_opened', 'custody.not_opened'])
-  await assert.rejects(rogue.signer.export(rogue.organizationKey, await rogue.materialOf(key.id), new Uint8Array(65)), (error: unknown) => error instanceof CustodyFault && error.code === 'custody.export_refused')
-  await assert.rejects(rogue.signer.narrow(rogue.organizationKey, material, { uses: ['message', 'raw'] }), (error: unknown) => error instanceof CustodyFault && error.code === 'custody.spec_refused')
+  assert.deepEqual(
+    results.map((result) => (result.kind === 'refused' ? result.code : result.kind)),
+    ['custody.not_opened', 'custody.not_opened'],
+  )
+  await assert.rejects(
+    rogue.signer.export(rogue.organizationKey, await rogue.materialOf(key.id), new Uint8Array(65)),
+    (error: unknown) => error instanceof CustodyFault && error.code === 'custody.export_refused',
+  )
+  await assert.rejects(
+    rogue.signer.narrow(rogue.organizationKey, material, { uses: ['message', 'raw'] }),
+    (error: unknown) => error instanceof CustodyFault && error.code === 'custody.spec_refused',
+  )
   assert.equal(parseSpec(material.spec).export, 'none')
 })
 
 test('a checkpoint of another history is not signed, and that connection signs nothing more', async () => {
   const extension = await rogue.extension(log)
   const request = { ...extension, organizationKey: rogue.organizationKey, logKey: rogue.logKey }
-  const forged = await rogue.signer.checkpoint([{ ...request, size: request.size + 1, root: new Uint8Array(randomBytes(32)) }])
+  const forged = await rogue.signer.checkpoint([
+    { ...request, size: request.size + 1, root: new Uint8Array(randomBytes(32)) },
+  ])
   assert.equal(forged[0]?.kind === 'refused' && forged[0].code, 'log.behind')
-  const shorter = await rogue.signer.checkpoint([{ ...request, size: Math.max(0, request.from - 1), root: log.rootAt(Math.max(0, request.from - 1)), path: [] }])
+  const shorter = await rogue.signer.checkpoint([
+    { ...request, size: Math.max(0, request.from - 1), root: log.rootAt(Math.max(0, request.from - 1)), path: [] },
+  ])
   assert.equal(shorter[0]?.kind === 'refused' && shorter[0].code, 'log.behind')
   const { results } = await rogue.signer.sign([await item()])
   assert.equal(results[0]?.kind === 'refused' && results[0].code, 'log.unproven')
@@ -131,35 +189,101 @@ test('a checkpoint of another history is not signed, and that connection signs n
 
 test('nobody without the proof key is heard', async () => {
   const { name, sockets } = connectionFacts(instance)
-  const client = new SignerClient({ socket: `${sockets}/signer/signer.sock`, instance: name, proof: randomBytes(32), term: 1 })
-  await assert.rejects(client.connect(), (error: unknown) => error instanceof CustodyFault && error.code === 'custody.handshake_failed')
+  const client = new SignerClient({
+    socket: `${sockets}/signer/signer.sock`,
+    instance: name,
+    proof: randomBytes(32),
+    term: 1,
+  })
+  await assert.rejects(
+    client.connect(),
+    (error: unknown) => error instanceof CustodyFault && error.code === 'custody.handshake_failed',
+  )
   await client.close()
 })
 
+test('what the signer refused is recorded as failed and given back, and a repeat is a new record with a charge of its own', async () => {
+  const refused = await makeKey(instance, 'refused-first')
+  // The ledger knows of a narrowing that the database does not: the envelope there is refused.
+  await rogue.signer.narrow(rogue.organizationKey, await rogue.materialOf(refused.id), { uses: ['raw'] })
+  const headers = { 'idempotency-key': 'once' }
+  const sign = () => instance.call('POST', `/v1/keys/${refused.id}/sign`, { data: 'aGk=' }, { headers })
+  const first = await sign()
+  assert.deepEqual([first.status, first.body.code], [503, 'organization.busy'])
+  assert.equal(
+    (await instance.call('PATCH', `/v1/keys/${refused.id}`, { uses: ['raw'] }, { headers: { 'if-match': '*' } }))
+      .status,
+    200,
+  )
+  const second = await sign()
+  assert.equal(second.status, 200, JSON.stringify(second.body))
+  await pause(1_500)
+  await log.read()
+  const records = [...log.signed].filter(([, { leaf }]) => leaf.key === refused.id)
+  assert.equal(records.length, 2)
+  assert.deepEqual(
+    records.map(([id]) => [id === second.body.record_id, log.failed.has(id)]),
+    [
+      [false, true],
+      [true, false],
+    ],
+  )
+  const third = await sign()
+  assert.deepEqual(third.body, second.body)
+  const database = await instance.database()
+  const head = await readHead(database, encodeTypeId('org', rogue.organization))
+  await database.end()
+  assert.equal(head.used, log.signed.size - log.failed.size)
+})
+
 for (const [what, make, found] of [
-  ['for a leaf that is nowhere in the log', async () => item({ item: { index: log.leaves.length + 50 } }), /statement\.(run|count)/],
-  ['once more for a record that is in the log, at its place', async () => {
-    const { body } = await instance.call('POST', `/v1/keys/${key.id}/sign`, { data: 'aGk=' })
-    await pause(1_500)
-    await proveAll()
-    const signed = log.signed.get(body.record_id)
-    assert.ok(signed)
-    const leaf = buildLeaf(signed.leaf)
-    return item({ item: { recordId: decodeTypeId(signed.leaf.id, 'rec') as Uint8Array, leaf, index: signed.index, data: Buffer.from('hi') } })
-  }, /statement\.(run|count)/],
-  ['for another leaf at the place of an honest one', async () => {
-    const place = log.leaves.findIndex((leaf) => leaf.event === 'key.signed')
-    return item({ item: { index: place } })
-  }, /statement\.(run|count|chain)/],
+  [
+    'for a leaf that is nowhere in the log',
+    async () => item({ item: { index: log.leaves.length + 50 } }),
+    /statement\.(run|count)/,
+  ],
+  [
+    'once more for a record that is in the log, at its place',
+    async () => {
+      const { body } = await instance.call('POST', `/v1/keys/${key.id}/sign`, { data: 'aGk=' })
+      await pause(1_500)
+      await proveAll()
+      const signed = log.signed.get(body.record_id)
+      assert.ok(signed)
+      const leaf = buildLeaf(signed.leaf)
+      return item({
+        item: {
+          recordId: decodeTypeId(signed.leaf.id, 'rec') as Uint8Array,
+          leaf,
+          index: signed.index,
+          data: Buffer.from('hi'),
+        },
+      })
+    },
+    /statement\.(run|count)/,
+  ],
+  [
+    'for another leaf at the place of an honest one',
+    async () => {
+      const place = log.leaves.findIndex((leaf) => leaf.event === 'key.signed')
+      return item({ item: { index: place } })
+    },
+    /statement\.(run|count|chain)/,
+  ],
 ] as const) {
   test(`a signature made beside the log, ${what}, is found by whoever audits the statements`, async () => {
     await proveAll()
     const before = await auditNow()
     const one = await make()
-    const { results: [result] } = await rogue.signer.sign([one])
+    const {
+      results: [result],
+    } = await rogue.signer.sign([one])
     assert.equal(result?.kind, 'signed')
     if (result?.kind === 'signed') {
-      assert.ok(verifySignature('secp256k1', { message: one.data }, result.signature, Buffer.from(key.public_key, 'hex')), 'the lie was no lie')
+      assert.ok(
+        verifySignature('secp256k1', { message: one.data }, result.signature, Buffer.from(key.public_key, 'hex')),
+        'the lie was no lie',
+      )
     }
     // The signer's count is on disk within a second; after a restart its statement is due at once.
     await pause(2_000)
@@ -184,6 +308,7 @@ async function auditNow() {
 
 async function openWholeLogWhenThere() {
   const until = Date.now() + 20_000
-  while ((await call(instance.url, instance.token, 'GET', '/v1/audit/log-key')).status !== 200 && Date.now() < until) await pause(100)
+  while ((await call(instance.url, instance.token, 'GET', '/v1/audit/log-key')).status !== 200 && Date.now() < until)
+    await pause(100)
   return openWholeLog(instance)
 }

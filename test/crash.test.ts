@@ -4,7 +4,17 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { verifyConsistency } from '@popsigner/transparency/merkle'
-import { type AnsweredSignature, type Asked, insist, isSignature, type LoadKey, said, signaturesOf, startLoad, type Trouble } from './crash/load.ts'
+import {
+  type AnsweredSignature,
+  type Asked,
+  insist,
+  isSignature,
+  type LoadKey,
+  said,
+  signaturesOf,
+  startLoad,
+  type Trouble,
+} from './crash/load.ts'
 import { type HandedOut, openWholeLog, readHead } from './crash/whole-log.ts'
 import { call, pause, startInstance, type TestInstance } from './instance.ts'
 
@@ -69,7 +79,9 @@ test(`${rounds} rounds of kill -9 under load`, async (t) => {
         continue
       }
       one.items.forEach((item, i) => {
-        const answers = one.answers.map((answer) => signaturesOf(one, answer)[i]).filter((s): s is AnsweredSignature => s !== undefined)
+        const answers = one.answers
+          .map((answer) => signaturesOf(one, answer)[i])
+          .filter((s): s is AnsweredSignature => s !== undefined)
         const [first] = answers
         assert.ok(first, 'a request that was repeated to its end has no answer')
         for (const answer of answers) {
@@ -81,7 +93,10 @@ test(`${rounds} rounds of kill -9 under load`, async (t) => {
         assert.ok(record, 'a signature was answered without its record')
         assert.equal(record.leaf.key, item.key.id)
         assert.equal(record.leaf.data_hash, Buffer.from(sha256(item.data)).toString('hex'))
-        assert.ok(!log.failed.has(first.record_id), 'a signature was answered whose record is said to have failed, and its quota given back')
+        assert.ok(
+          !log.failed.has(first.record_id),
+          'a signature was answered whose record is said to have failed, and its quota given back',
+        )
         assert.equal(records.get(first.record_id), undefined, 'two requests were answered with one record')
         records.set(first.record_id, one.idempotencyKey)
       })
@@ -89,10 +104,16 @@ test(`${rounds} rounds of kill -9 under load`, async (t) => {
     // What was authorized for a request beyond its items was charged a second time, unless the signer refused it.
     const charged = new Map<string, number>()
     for (const [id, { leaf }] of log.signed) {
-      if (leaf.idempotency !== undefined && !log.failed.has(id)) charged.set(leaf.idempotency, (charged.get(leaf.idempotency) ?? 0) + 1)
+      if (leaf.idempotency !== undefined && !log.failed.has(id))
+        charged.set(leaf.idempotency, (charged.get(leaf.idempotency) ?? 0) + 1)
     }
     for (const one of asked) {
-      if (one.kind !== 'create') assert.equal(charged.get(Buffer.from(sha256(Buffer.from(one.idempotencyKey))).toString('hex')), one.items.length, 'a repeat was charged again')
+      if (one.kind !== 'create')
+        assert.equal(
+          charged.get(Buffer.from(sha256(Buffer.from(one.idempotencyKey))).toString('hex')),
+          one.items.length,
+          'a repeat was charged again',
+        )
     }
     const month = new Date().toISOString().slice(0, 7)
     const count = [...log.signed].filter(([id, { leaf }]) => leaf.time.startsWith(month) && !log.failed.has(id)).length
@@ -104,9 +125,16 @@ test(`${rounds} rounds of kill -9 under load`, async (t) => {
     let before: HandedOut | undefined
     for (const checkpoint of checkpoints.sort((a, b) => a.size - b.size)) {
       await log.readTo(checkpoint.size)
-      assert.deepEqual(Buffer.from(log.rootAt(checkpoint.size)), Buffer.from(checkpoint.root), 'the log is not that of a checkpoint')
+      assert.deepEqual(
+        Buffer.from(log.rootAt(checkpoint.size)),
+        Buffer.from(checkpoint.root),
+        'the log is not that of a checkpoint',
+      )
       if (before) {
-        const { status, body } = await instance.call('GET', `/v1/audit/consistency?old_size=${before.size}&new_size=${checkpoint.size}`)
+        const { status, body } = await instance.call(
+          'GET',
+          `/v1/audit/consistency?old_size=${before.size}&new_size=${checkpoint.size}`,
+        )
         assert.equal(status, 200)
         const path = body.path.map((hash: string) => new Uint8Array(Buffer.from(hash, 'base64')))
         assert.ok(verifyConsistency(before.size, checkpoint.size, before.root, checkpoint.root, path))
@@ -129,18 +157,26 @@ test('after all of it the signer’s statements cover every signature that it ma
 })
 
 async function makeKeys(): Promise<LoadKey[]> {
-  return Promise.all(['secp256k1', 'secp256k1', 'ed25519', 'p256'].map(async (algorithm, i) => {
-    const { status, body } = await instance.call('POST', '/v1/keys', { name: `load-${i}`, namespace: 'production', algorithm })
-    assert.equal(status, 201)
-    return { id: body.id, algorithm: body.algorithm, publicKey: body.public_key }
-  }))
+  return Promise.all(
+    ['secp256k1', 'secp256k1', 'ed25519', 'p256'].map(async (algorithm, i) => {
+      const { status, body } = await instance.call('POST', '/v1/keys', {
+        name: `load-${i}`,
+        namespace: 'production',
+        algorithm,
+      })
+      assert.equal(status, 201)
+      return { id: body.id, algorithm: body.algorithm, publicKey: body.public_key }
+    }),
+  )
 }
 
 /** As if the host had set it: for every session that is opened from now on, and all present ones are ended. */
 async function setSynchronousCommit(value: 'on' | 'off'): Promise<void> {
   const database = await instance.database()
   await database.query(`alter database popsigner set synchronous_commit = ${value}`)
-  await database.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`)
+  await database.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+  )
   await database.end()
   await untilReady()
 }
@@ -163,7 +199,8 @@ function backendOf(postmaster: number): number {
   for (const name of readdirSync('/proc')) {
     try {
       const parent = / \S (\d+) /.exec(readFileSync(`/proc/${name}/stat`, 'latin1').replace(/^.*\)/, ''))?.[1]
-      if (Number(parent) === postmaster && /popsigner popsigner/.test(readFileSync(`/proc/${name}/cmdline`, 'latin1'))) return Number(name)
+      if (Number(parent) === postmaster && /popsigner popsigner/.test(readFileSync(`/proc/${name}/cmdline`, 'latin1')))
+        return Number(name)
     } catch {
       // No process, or gone meanwhile.
     }
@@ -187,7 +224,10 @@ async function untilReady(): Promise<void> {
   throw new Error(`the instance does not come back: ${last}\n${instance.output().slice(-3000)}`)
 }
 
-function watchCheckpoints(into: HandedOut[], log: { checkpoint(): Promise<HandedOut | null> }): { stop(): Promise<void> } {
+function watchCheckpoints(
+  into: HandedOut[],
+  log: { checkpoint(): Promise<HandedOut | null> },
+): { stop(): Promise<void> } {
   let stopped = false
   const running = (async () => {
     while (!stopped) {
@@ -210,7 +250,9 @@ function watchCheckpoints(into: HandedOut[], log: { checkpoint(): Promise<Handed
 /** Runs `each` over all, `lanes` at a time. */
 async function eachOf<T>(all: readonly T[], lanes: number, each: (one: T) => Promise<void>): Promise<void> {
   let next = 0
-  await Promise.all(Array.from({ length: lanes }, async () => {
-    while (next < all.length) await each(all[next++] as T)
-  }))
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      while (next < all.length) await each(all[next++] as T)
+    }),
+  )
 }

@@ -25,7 +25,8 @@ before(async () => {
 })
 after(() => instance.remove())
 
-const sign = (headers: Record<string, string> = {}) => instance.call('POST', `/v1/keys/${key.id}/sign`, { data: 'aGk=' }, { headers })
+const sign = (headers: Record<string, string> = {}) =>
+  instance.call('POST', `/v1/keys/${key.id}/sign`, { data: 'aGk=' }, { headers })
 
 test('yesterday’s copy of the database under today’s ledger signs nothing until the host accepts the loss', async () => {
   assert.equal((await sign()).status, 200)
@@ -51,16 +52,16 @@ test('yesterday’s copy of the database under today’s ledger signs nothing un
   await pause(1_500)
   assert.equal((await instance.call('GET', `/v1/keys/${other.id}`)).body.state, 'deactivated')
 
-  const offered = await instance.admin('GET', `recover/${organization}`) as unknown as Recovery
+  const offered = (await instance.admin('GET', `recover/${organization}`)) as unknown as Recovery
   assert.ok(offered.ledger && offered.ledger.size > offered.database.size)
   await recoveryRefused(offered, randomBytes(32))
   // A nonce is good for one try, right or wrong; and what was authorized for another log is no authorization.
   await recoveryRefused(offered, hostKey())
-  const again = await instance.admin('GET', `recover/${organization}`) as unknown as Recovery
+  const again = (await instance.admin('GET', `recover/${organization}`)) as unknown as Recovery
   await recoveryRefused({ ...again, macOver: { size: again.database.size - 1, root: again.database.root } }, hostKey())
   await signsNothing()
 
-  const third = await instance.admin('GET', `recover/${organization}`) as unknown as Recovery
+  const third = (await instance.admin('GET', `recover/${organization}`)) as unknown as Recovery
   const accepted = await recover(third, hostKey())
   assert.deepEqual([accepted['size'], accepted['lost_size']], [third.database.size, third.ledger?.size])
   await signsAgain()
@@ -69,7 +70,10 @@ test('yesterday’s copy of the database under today’s ledger signs nothing un
   await log.read()
   const said = log.leaves.find((leaf) => leaf.event === 'log.rollback_accepted')
   assert.ok(said?.event === 'log.rollback_accepted')
-  assert.deepEqual([said.actor, said.size, said.root, said.lost_size], ['host', third.database.size, third.database.root, third.ledger?.size])
+  assert.deepEqual(
+    [said.actor, said.size, said.root, said.lost_size],
+    ['host', third.database.size, third.database.root, third.ledger?.size],
+  )
   const checkpoint = await log.checkpoint()
   assert.deepEqual(Buffer.from(log.rootAt(checkpoint?.size ?? -1)), Buffer.from(checkpoint?.root ?? []))
   assert.equal(log.audit().rollbacks, 1)
@@ -97,7 +101,8 @@ test('a database that is exchanged under the running server signs nothing either
   })
   await pause(300)
   process.kill(postgres, 'SIGKILL')
-  while (existsSync(`/proc/${postgres}`) && !/\) Z /.test(readFileSync(`/proc/${postgres}/stat`, 'latin1'))) await pause(20)
+  while (existsSync(`/proc/${postgres}`) && !/\) Z /.test(readFileSync(`/proc/${postgres}/stat`, 'latin1')))
+    await pause(20)
   await pause(500)
   putBack()
   exchanged = true
@@ -107,9 +112,13 @@ test('a database that is exchanged under the running server signs nothing either
   await pause(1_500)
   stop = true
   await Promise.all(lanes)
-  assert.deepEqual([...new Set(after.filter((answer) => answer.status === 200))].length, 0, 'a signature was made on the older database')
+  assert.deepEqual(
+    [...new Set(after.filter((answer) => answer.status === 200))].length,
+    0,
+    'a signature was made on the older database',
+  )
   await signsNothing()
-  await recover(await instance.admin('GET', `recover/${organization}`) as unknown as Recovery, hostKey())
+  await recover((await instance.admin('GET', `recover/${organization}`)) as unknown as Recovery, hostKey())
   await signsAgain()
 })
 
@@ -122,10 +131,10 @@ test('a ledger that is gone signs nothing until the host hands a checkpoint', as
   // An organization that is newer than the loss is none of its business.
   const { id } = await instance.admin('POST', 'organizations', { name: 'newer' })
   assert.ok(id)
-  const offered = await instance.admin('GET', `recover/${organization}`) as unknown as Recovery
+  const offered = (await instance.admin('GET', `recover/${organization}`)) as unknown as Recovery
   assert.equal(offered.ledger, null)
   await recoveryRefused(offered, randomBytes(32))
-  await recover(await instance.admin('GET', `recover/${organization}`) as unknown as Recovery, hostKey())
+  await recover((await instance.admin('GET', `recover/${organization}`)) as unknown as Recovery, hostKey())
   await signsAgain()
   await instance.stop()
   await instance.restart()
@@ -144,16 +153,25 @@ function hostKey(): Uint8Array {
   return readFileSync(join(instance.directory, 'custody/host.key'))
 }
 
-function recover({ database, nonce, macOver = database }: Recovery, host: Uint8Array): Promise<Record<string, unknown>> {
+function recover(
+  { database, nonce, macOver = database }: Recovery,
+  host: Uint8Array,
+): Promise<Record<string, unknown>> {
   const content = encodeHostAction({
-    action: 'accept-checkpoint', organization: decodeTypeId(organization, 'org') as Uint8Array, size: macOver.size, root: Buffer.from(macOver.root, 'hex'),
+    action: 'accept-checkpoint',
+    organization: decodeTypeId(organization, 'org') as Uint8Array,
+    size: macOver.size,
+    root: Buffer.from(macOver.root, 'hex'),
   })
   const mac = Buffer.from(hostMac(host, Buffer.from(nonce, 'hex'), content)).toString('hex')
   return instance.admin('POST', 'recover', { organization, ...database, nonce, mac })
 }
 
 async function recoveryRefused(offered: Recovery, host: Uint8Array): Promise<void> {
-  await assert.rejects(recover(offered, host), (error: unknown) => error instanceof AdminRefusal && error.problem['code'] === 'host.refused')
+  await assert.rejects(
+    recover(offered, host),
+    (error: unknown) => error instanceof AdminRefusal && error.problem['code'] === 'host.refused',
+  )
 }
 
 async function signsNothing(): Promise<void> {
@@ -212,7 +230,9 @@ async function covered(): Promise<void> {
 }
 
 function cluster(): string {
-  const { furtherDirectory } = JSON.parse(readFileSync(join(instance.directory, 'instance.json'), 'utf8')) as { furtherDirectory?: string | null }
+  const { furtherDirectory } = JSON.parse(readFileSync(join(instance.directory, 'instance.json'), 'utf8')) as {
+    furtherDirectory?: string | null
+  }
   return join(furtherDirectory ?? instance.directory, 'postgres')
 }
 

@@ -26,18 +26,25 @@ const servers = () => [instance, second]
 type Ask = (method: string, path: string, body?: unknown, options?: CallOptions) => Promise<Answer>
 
 /** Signs through both servers without a pause; answers what was asked after `close` was called, once `end` is. */
-function hammer(ask: (call: Ask) => Promise<Answer>): { close(): void; end(): Promise<{ before: Answer[]; after: Answer[] }> } {
+function hammer(ask: (call: Ask) => Promise<Answer>): {
+  close(): void
+  end(): Promise<{ before: Answer[]; after: Answer[] }>
+} {
   let closed = false
   let ended = false
   const found = { before: [] as Answer[], after: [] as Answer[] }
-  const lanes = servers().flatMap((server) => Array.from({ length: 4 }, async () => {
-    while (!ended) {
-      const into = closed ? found.after : found.before
-      into.push(await ask(server.call))
-    }
-  }))
+  const lanes = servers().flatMap((server) =>
+    Array.from({ length: 4 }, async () => {
+      while (!ended) {
+        const into = closed ? found.after : found.before
+        into.push(await ask(server.call))
+      }
+    }),
+  )
   return {
-    close: () => { closed = true },
+    close: () => {
+      closed = true
+    },
     async end() {
       ended = true
       await Promise.all(lanes)
@@ -46,10 +53,16 @@ function hammer(ask: (call: Ask) => Promise<Answer>): { close(): void; end(): Pr
   }
 }
 
-for (const [through, name] of [[0, 'first'], [1, 'second']] as const) {
+for (const [through, name] of [
+  [0, 'first'],
+  [1, 'second'],
+] as const) {
   test(`an API key that was revoked through the ${name} server signs nothing after the answer, through either`, async () => {
     const key = await makeKey(instance, `revoked-${name}`)
-    const { body: made } = await instance.call('POST', '/v1/api-keys', { name: `short-lived-${name}`, scopes: ['api:keys:sign', 'api:keys:read'] })
+    const { body: made } = await instance.call('POST', '/v1/api-keys', {
+      name: `short-lived-${name}`,
+      scopes: ['api:keys:sign', 'api:keys:read'],
+    })
     const load = hammer((call) => call('POST', `/v1/keys/${key.id}/sign`, data(), { token: made.token }))
     await pause(1_000)
     const revoked = await (servers()[through] as TestInstance).call('DELETE', `/v1/api-keys/${made.id}`)
@@ -58,7 +71,10 @@ for (const [through, name] of [[0, 'first'], [1, 'second']] as const) {
     await pause(1_000)
     const { before, after } = await load.end()
     assert.ok(before.filter((a) => a.status === 200).length > 20 && after.length > 20)
-    assert.deepEqual([...new Set(after.map((a) => a.status))].filter((status) => status !== 429), [401])
+    assert.deepEqual(
+      [...new Set(after.map((a) => a.status))].filter((status) => status !== 429),
+      [401],
+    )
     // Failed authentications are limited: their second has to pass.
     await pause(1_500)
     for (const server of servers()) {
@@ -74,7 +90,12 @@ for (const [through, name] of [[0, 'first'], [1, 'second']] as const) {
     assert.equal((await instance.call('POST', `/v1/keys/${key.id}/sign`, body, { headers: again })).status, 200)
     const load = hammer((call) => call('POST', `/v1/keys/${key.id}/sign`, data()))
     await pause(1_000)
-    const suspended = await (servers()[through] as TestInstance).call('PATCH', `/v1/keys/${key.id}`, { state: 'suspended' }, { headers: { 'if-match': '*' } })
+    const suspended = await (servers()[through] as TestInstance).call(
+      'PATCH',
+      `/v1/keys/${key.id}`,
+      { state: 'suspended' },
+      { headers: { 'if-match': '*' } },
+    )
     load.close()
     assert.equal(suspended.status, 200)
     for (const server of servers()) {
@@ -90,7 +111,10 @@ for (const [through, name] of [[0, 'first'], [1, 'second']] as const) {
 
 test('a repeat names the same record through the other server', async () => {
   const key = await makeKey(instance, 'repeated')
-  for (const [one, other] of [[instance, second], [second, instance]] as const) {
+  for (const [one, other] of [
+    [instance, second],
+    [second, instance],
+  ] as const) {
     const headers = { 'idempotency-key': randomUUID() }
     const body = data()
     const first = await one.call('POST', `/v1/keys/${key.id}/sign`, body, { headers })
@@ -105,11 +129,15 @@ test('a repeat names the same record through the other server', async () => {
 })
 
 test('both sign at once into one consistent log, also while the signer is killed', async (t) => {
-  const { body: { organization } } = await instance.call('GET', '/v1/signer')
-  const keys: LoadKey[] = await Promise.all((['secp256k1', 'ed25519', 'p256'] as const).map(async (algorithm) => {
-    const key = await makeKey(instance, `both-${algorithm}`, { algorithm })
-    return { id: key.id, algorithm, publicKey: key.public_key }
-  }))
+  const {
+    body: { organization },
+  } = await instance.call('GET', '/v1/signer')
+  const keys: LoadKey[] = await Promise.all(
+    (['secp256k1', 'ed25519', 'p256'] as const).map(async (algorithm) => {
+      const key = await makeKey(instance, `both-${algorithm}`, { algorithm })
+      return { id: key.id, algorithm, publicKey: key.public_key }
+    }),
+  )
   const logs = await Promise.all(servers().map((server) => openWholeLog(server)))
   const loads = servers().map((server) => startLoad(server, keys, { clients: 5, pauseMilliseconds: 15 }))
   const handedOut: HandedOut[] = []
@@ -121,21 +149,29 @@ test('both sign at once into one consistent log, also while the signer is killed
       const checkpoint = await log.checkpoint()
       if (checkpoint) handedOut.push(checkpoint)
       // A receipt for what the other has just signed.
-      const record = loads[1 - n]?.asked.findLast((one) => one.kind === 'sign' && one.answers.length > 0)?.answers[0]?.record_id
+      const record = loads[1 - n]?.asked.findLast((one) => one.kind === 'sign' && one.answers.length > 0)?.answers[0]
+        ?.record_id
       if (record === undefined) continue
       const { status } = await (servers()[n] as TestInstance).call('GET', `/v1/audit/logs/${record}/receipt`)
       receipts.set(String(status), (receipts.get(String(status)) ?? 0) + 1)
     }
   }
   await Promise.all(loads.map((load) => load.stop()))
-  t.diagnostic(`${loads.map((load) => `${load.asked.length} requests, refused ${said(load.trouble.refused)}`).join('; ')}; receipts: ${said(receipts)}`)
+  t.diagnostic(
+    `${loads.map((load) => `${load.asked.length} requests, refused ${said(load.trouble.refused)}`).join('; ')}; receipts: ${said(receipts)}`,
+  )
   for (const { trouble } of loads) assert.deepEqual([trouble.wrong, [...trouble.lost]], [[], []])
-  assert.deepEqual([...receipts.keys()].filter((status) => status !== '200' && status !== '503'), [])
+  assert.deepEqual(
+    [...receipts.keys()].filter((status) => status !== '200' && status !== '503'),
+    [],
+  )
   // Each request again through the other server.
-  await Promise.all(loads.map(async ({ asked, trouble }, n) => {
-    for (const one of asked.slice(-800)) await insist(servers()[1 - n] as TestInstance, one, trouble)
-    assert.deepEqual(trouble.wrong, [])
-  }))
+  await Promise.all(
+    loads.map(async ({ asked, trouble }, n) => {
+      for (const one of asked.slice(-800)) await insist(servers()[1 - n] as TestInstance, one, trouble)
+      assert.deepEqual(trouble.wrong, [])
+    }),
+  )
 
   const database = await instance.database()
   const head = await readHead(database, organization)
@@ -162,8 +198,19 @@ test('both sign at once into one consistent log, also while the signer is killed
     for (const checkpoint of handedOut.sort((a, b) => a.size - b.size)) {
       assert.deepEqual(Buffer.from(log.rootAt(checkpoint.size)), Buffer.from(checkpoint.root))
       if (before) {
-        const { body } = await instance.call('GET', `/v1/audit/consistency?old_size=${before.size}&new_size=${checkpoint.size}`)
-        assert.ok(verifyConsistency(before.size, checkpoint.size, before.root, checkpoint.root, body.path.map((hash: string) => new Uint8Array(Buffer.from(hash, 'base64')))))
+        const { body } = await instance.call(
+          'GET',
+          `/v1/audit/consistency?old_size=${before.size}&new_size=${checkpoint.size}`,
+        )
+        assert.ok(
+          verifyConsistency(
+            before.size,
+            checkpoint.size,
+            before.root,
+            checkpoint.root,
+            body.path.map((hash: string) => new Uint8Array(Buffer.from(hash, 'base64'))),
+          ),
+        )
       }
       before = checkpoint
     }
@@ -172,5 +219,8 @@ test('both sign at once into one consistent log, also while the signer is killed
     assert.deepEqual(report.problems, [])
     assert.ok(report.statements >= 2)
   }
-  assert.equal(head.used, (logs[0] as (typeof logs)[number]).signed.size - (logs[0] as (typeof logs)[number]).failed.size)
+  assert.equal(
+    head.used,
+    (logs[0] as (typeof logs)[number]).signed.size - (logs[0] as (typeof logs)[number]).failed.size,
+  )
 })

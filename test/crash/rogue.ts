@@ -28,18 +28,40 @@ export async function becomeRogue(instance: TestInstance, organization: string):
   const { name, sockets, proofFile } = connectionFacts(instance)
   const id = decodeTypeId(organization, 'org') as Uint8Array
   const database = await instance.database()
-  const { rows: [term] } = await database.query<{ term: string }>('select timeline_id as term from pg_control_checkpoint()').catch(() => ({ rows: [{ term: '1' }] }))
-  const signer = new SignerClient({ socket: join(sockets, 'signer/signer.sock'), instance: name, proof: readFileSync(proofFile), term: Number(term?.term ?? 1) })
+  const {
+    rows: [term],
+  } = await database
+    .query<{ term: string }>('select timeline_id as term from pg_control_checkpoint()')
+    .catch(() => ({ rows: [{ term: '1' }] }))
+  const signer = new SignerClient({
+    socket: join(sockets, 'signer/signer.sock'),
+    instance: name,
+    proof: readFileSync(proofFile),
+    term: Number(term?.term ?? 1),
+  })
   await signer.connect()
   const sealed = async (kind: string): Promise<Material> => {
-    const { rows: [row] } = await database.query<Material>('select spec, envelope from organization_materials where organization_id = $1 and kind = $2 and current', [uuidText(id), kind])
+    const {
+      rows: [row],
+    } = await database.query<Material>(
+      'select spec, envelope from organization_materials where organization_id = $1 and kind = $2 and current',
+      [uuidText(id), kind],
+    )
     if (!row) throw new Error(`the organization has no ${kind}`)
     return row
   }
   return {
-    signer, organization: id, organizationKey: await sealed('organization-key'), logKey: await sealed('log-key'),
+    signer,
+    organization: id,
+    organizationKey: await sealed('organization-key'),
+    logKey: await sealed('log-key'),
     async materialOf(key, version = 1) {
-      const { rows: [row] } = await database.query<Material>('select spec, envelope from key_parts where key_id = $1 and version = $2', [uuidText(decodeTypeId(key, 'key') as Uint8Array), version])
+      const {
+        rows: [row],
+      } = await database.query<Material>('select spec, envelope from key_parts where key_id = $1 and version = $2', [
+        uuidText(decodeTypeId(key, 'key') as Uint8Array),
+        version,
+      ])
       if (!row) throw new Error('the key has no material')
       return row
     },
@@ -53,7 +75,13 @@ export async function becomeRogue(instance: TestInstance, organization: string):
         },
       }
       const from = head?.size ?? 0
-      return { organization: id, from, size, root: log.rootAt(size), path: from === 0 || from === size ? [] : await consistencyPath(tiles, from, size, sha256) }
+      return {
+        organization: id,
+        from,
+        size,
+        root: log.rootAt(size),
+        path: from === 0 || from === size ? [] : await consistencyPath(tiles, from, size, sha256),
+      }
     },
     async close() {
       await signer.close()

@@ -1,4 +1,4 @@
-import { call, type Answer, type CallOptions, type TestInstance } from '../instance.ts'
+import { type Answer, type CallOptions, call, type TestInstance } from '../instance.ts'
 
 /** An organization of its own on a running instance, with an API key that has every scope. */
 export interface Tenant {
@@ -13,15 +13,19 @@ export async function makeTenant(instance: TestInstance, name: string, plan = 's
   const { id } = await instance.admin('POST', 'organizations', { name, plan })
   const { token } = await instance.admin('POST', 'api-keys', { organization: id, name: 'all' })
   return {
-    organization: id as string, token: token as string,
+    organization: id as string,
+    token: token as string,
     call: (method, path, body, options) => call(instance.url, token as string, method, path, body, options),
   }
 }
 
 /** Creates a key, and answers it. Throws for any other answer than 201. */
-export async function makeKey(tenant: Pick<Tenant, 'call'>, name: string, more: Record<string, unknown> = {}): Promise<Answer['body']> {
+export async function makeKey(
+  tenant: Pick<Tenant, 'call'>,
+  name: string,
+  more: Record<string, unknown> = {},
+): Promise<Answer['body']> {
   const { status, body } = await tenant.call('POST', '/v1/keys', { name, namespace: 'production', ...more })
   if (status !== 201) throw new Error(`a key was not made: ${status} ${JSON.stringify(body)}`)
   return body
 }
-

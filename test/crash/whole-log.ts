@@ -1,10 +1,10 @@
-import type pg from 'pg'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import { decodeVerifierKey, verifyCheckpoint } from '@popsigner/transparency/checkpoint'
 import { createFrontier, leafHash } from '@popsigner/transparency/merkle'
 import { type LeafOf, type LeafRecord, parseLeaf } from '@popsigner/transparency/record'
 import { createStatementAuditor, type StatementReport } from '@popsigner/transparency/statements'
+import type pg from 'pg'
 import { call, pause } from '../instance.ts'
 
 /** A checkpoint that was handed out, its signatures verified. */
@@ -40,8 +40,15 @@ export interface WholeLog {
 /** Begins reading at the first leaf. The log's key and the signer's identity are pinned here. */
 export async function openWholeLog(reader: Reader): Promise<WholeLog & { checkpoint(): Promise<HandedOut | null> }> {
   const { body: logKey } = await call(reader.url, reader.token, 'GET', '/v1/audit/log-key')
-  const auditor = createStatementAuditor({ log: logKey.origin, signer: Buffer.from(logKey.instance.public_key, 'hex'), hasher: sha256 })
-  const keys = { log: decodeVerifierKey(logKey.verifier_key), identity: decodeVerifierKey(logKey.instance.verifier_key) }
+  const auditor = createStatementAuditor({
+    log: logKey.origin,
+    signer: Buffer.from(logKey.instance.public_key, 'hex'),
+    hasher: sha256,
+  })
+  const keys = {
+    log: decodeVerifierKey(logKey.verifier_key),
+    identity: decodeVerifierKey(logKey.instance.verifier_key),
+  }
   const leaves: LeafRecord[] = []
   const hashes: Uint8Array[] = []
   const signed = new Map<string, { index: number; leaf: LeafOf<'key.signed'> }>()
@@ -50,8 +57,16 @@ export async function openWholeLog(reader: Reader): Promise<WholeLog & { checkpo
 
   async function read(): Promise<void> {
     for (;;) {
-      const after = leaves.length === 0 ? '' : `&cursor=${Buffer.from(JSON.stringify([String(leaves.length - 1)])).toString('base64url')}`
-      const { status, body } = await call(reader.url, reader.token, 'GET', `/v1/audit/logs?order=asc&include=leaf&limit=1000${after}`)
+      const after =
+        leaves.length === 0
+          ? ''
+          : `&cursor=${Buffer.from(JSON.stringify([String(leaves.length - 1)])).toString('base64url')}`
+      const { status, body } = await call(
+        reader.url,
+        reader.token,
+        'GET',
+        `/v1/audit/logs?order=asc&include=leaf&limit=1000${after}`,
+      )
       if (status !== 200) throw new Error(`reading the log: ${status} ${JSON.stringify(body)}`)
       for (const record of body.logs) take(new Uint8Array(Buffer.from(record.leaf_data, 'base64')))
       if (body.next_cursor === null) return
@@ -70,7 +85,12 @@ export async function openWholeLog(reader: Reader): Promise<WholeLog & { checkpo
   }
 
   return {
-    leaves, hashes, signed, failed, created, read,
+    leaves,
+    hashes,
+    signed,
+    failed,
+    created,
+    read,
     async readTo(size) {
       for (let i = 0; i < 100; i++) {
         await read()
@@ -106,8 +126,12 @@ export interface Head {
 
 /** Reads the head of an organization (`org_…`) from the database. */
 export async function readHead(database: pg.Client, organization: string): Promise<Head> {
-  const { rows: [row] } = await database.query<{ tree_size: string; used: string; keys: string; epoch: string }>(
-    'select tree_size, used, keys, epoch from batches where organization_id = $1 order by tree_size desc limit 1', [uuidText(decodeTypeId(organization, 'org') as Uint8Array)])
+  const {
+    rows: [row],
+  } = await database.query<{ tree_size: string; used: string; keys: string; epoch: string }>(
+    'select tree_size, used, keys, epoch from batches where organization_id = $1 order by tree_size desc limit 1',
+    [uuidText(decodeTypeId(organization, 'org') as Uint8Array)],
+  )
   if (!row) throw new Error('the organization has no log')
   return { size: Number(row.tree_size), used: Number(row.used), keys: Number(row.keys), epoch: Number(row.epoch) }
 }

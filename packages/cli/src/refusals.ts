@@ -26,7 +26,7 @@ const steps: Readonly<Record<string, readonly NextStep[]>> = {
   'custody.unavailable': [{ command: 'popsigner status', when: 'to see whether the signer is back' }],
   'log.behind': [
     {
-      command: 'popsigner recover accept-rollback <organization>',
+      command: 'popsigner recover accept-rollback <organization> --checkpoint <file>',
       when: 'on the host, only if the newer database is lost for good',
     },
   ],

@@ -85,6 +85,6 @@ function logCheck(keeper: Keeper): Check {
     detail:
       behind === 0
         ? 'every log looked at extends the ledger'
-        : `${behind} logs do not extend the ledger: see popsigner recover accept-rollback`,
+        : `${behind} ${behind === 1 ? 'log does' : 'logs do'} not extend the ledger: see popsigner recover accept-rollback`,
   }
 }

@@ -11,12 +11,6 @@ export interface MemoryState {
   readonly problem: string | null
 }
 
-/**
- * Bytes of OpenSSL's secure heap to start the signer with: P-256 keys lie there, 32 bytes each, freed by the garbage
- * collector.
- */
-export const secureHeapBytes: number = 2 * 1024 * 1024
-
 /** Looks at the arena of so many slots, the secure heap and the kernel's count of locked memory. */
 export function inspectMemory(slots: number): MemoryState {
   const limitBytes = lockedMemoryLimit(readOrEmpty('/proc/self/limits'))

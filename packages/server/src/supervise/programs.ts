@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { isAbsolute, join, relative } from 'node:path'
+import { signerFile, signerNodeOptions } from '@popsigner/custody/signer-process'
 import type { ChildProgram } from './child.ts'
 import type { Config } from './config.ts'
 import { layout, type ServerConfiguration, type SignerConfiguration } from './contract.ts'
@@ -10,11 +11,9 @@ import type { RunningDatabase, StartDatabase } from './postgres.ts'
 import { Refusal, systemCode } from './refusal.ts'
 
 const serverFile = join(import.meta.dirname, '..', 'main.ts')
-// OpenSSL's own locked memory, for the keys that it holds. The signer refuses to start without.
-const signerNodeOptions = ['--secure-heap=2097152']
-// Requests live for milliseconds: a young generation that holds a second of them is collected at little cost.
-const serverNodeOptions = ['--max-semi-space-size=32']
-const signerFile = join(import.meta.dirname, '..', '..', '..', 'custody', 'src', 'signer', 'main.ts')
+// Requests live for milliseconds: a young generation that holds a second of them is collected at little cost. No debugger
+// that a signal opens.
+const serverNodeOptions = ['--max-semi-space-size=32', '--disable-sigusr1']
 
 /** Throws `Refusal` when another program listens where the API should. Nothing is left listening. */
 export async function checkPortFree({ host, port }: Pick<Config, 'host' | 'port'>): Promise<void> {
