@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -28,6 +38,9 @@ export interface Instance {
 }
 
 const startFile = join(import.meta.dirname, '..', 'packages', 'server', 'src', 'supervise', 'start.ts')
+const dataName = 'data'
+const prefix = 'popsigner-bench-'
+const ownerMark = 'owner'
 const startMilliseconds = 60_000
 const stopMilliseconds = 15_000
 const settleMilliseconds = 20_000
@@ -40,15 +53,17 @@ export async function startInstance(
   track: (remove: () => Promise<void>) => void,
   parent = tmpdir(),
 ): Promise<Instance> {
-  const place = mkdtempSync(join(parent, 'popsigner-bench-'))
+  removeAbandoned(parent)
+  const place = mkdtempSync(join(parent, prefix))
+  writeFileSync(join(place, ownerMark), String(process.pid))
   // Started by root, PostgreSQL is another user, who must pass through.
   chmodSync(place, 0o711)
-  const data = join(place, 'data')
+  const data = join(place, dataName)
   const logFile = join(place, 'log')
   let supervisor: ChildProcess | undefined
   let removal: Promise<void> | undefined
   const remove = (): Promise<void> => {
-    removal ??= removeAll(supervisor, place, data)
+    removal ??= removeAll(supervisor, place)
     return removal
   }
   track(remove)
@@ -132,7 +147,7 @@ async function whenRunning(supervisor: ChildProcess, data: string, logFile: stri
   )
 }
 
-async function removeAll(supervisor: ChildProcess | undefined, place: string, data: string): Promise<void> {
+async function removeAll(supervisor: ChildProcess | undefined, place: string): Promise<void> {
   if (supervisor?.pid !== undefined && supervisor.exitCode === null && supervisor.signalCode === null) {
     const ended = new Promise((resolve) => supervisor.once('exit', resolve))
     const family = descendants(supervisor.pid)
@@ -149,9 +164,25 @@ async function removeAll(supervisor: ChildProcess | undefined, place: string, da
     await ended
     clearTimeout(late)
   }
-  const further = readJson(join(data, 'instance.json'))?.['further_directory']
+  removeFiles(place)
+}
+
+function removeFiles(place: string): void {
+  const further = readJson(join(place, dataName, 'instance.json'))?.['further_directory']
   if (typeof further === 'string') rmSync(further, { recursive: true, force: true })
   rmSync(place, { recursive: true, force: true })
+}
+
+/** What a bench that was killed has left there: up to 16 GB. Its processes have ended by themselves. */
+function removeAbandoned(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    if (!name.startsWith(prefix)) continue
+    try {
+      process.kill(Number(readFileSync(join(parent, name, ownerMark), 'utf8')), 0)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') removeFiles(join(parent, name))
+    }
+  }
 }
 
 function readJson(file: string): Record<string, unknown> | null {

@@ -165,10 +165,12 @@ test('both sign at once into one consistent log, also while the signer is killed
     [...receipts.keys()].filter((status) => status !== '200' && status !== '503'),
     [],
   )
-  // Each request again through the other server.
+  const repeated = new Set(loads.flatMap(({ asked }) => asked.slice(-800)))
+  // The last of them again through the other server.
   await Promise.all(
     loads.map(async ({ asked, trouble }, n) => {
-      for (const one of asked.slice(-800)) await insist(servers()[1 - n] as TestInstance, one, trouble)
+      for (const one of asked.filter((one) => repeated.has(one)))
+        await insist(servers()[1 - n] as TestInstance, one, trouble)
       assert.deepEqual(trouble.wrong, [])
     }),
   )
@@ -188,7 +190,8 @@ test('both sign at once into one consistent log, also while the signer is killed
             assert.ok(isSignature(item, signature))
             ids.add(signature.record_id)
           }
-          if (one.answers.length === 0) return
+          // Not all were repeated to their end, and an item of a batch may have met a signer that was gone.
+          if (ids.size === 0 && !repeated.has(one)) return
           assert.equal(ids.size, 1)
           assert.ok(log.signed.has([...ids][0] as string))
         })

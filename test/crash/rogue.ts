@@ -67,6 +67,8 @@ export async function becomeRogue(instance: TestInstance, organization: string):
     },
     async extension(log) {
       const [head] = await signer.heads([id])
+      // The ledger may be further than what was read when it was asked.
+      await log.readTo(head?.size ?? 0)
       const size = log.leaves.length
       const tiles: TileSource = {
         hashes: async (level, index) => {

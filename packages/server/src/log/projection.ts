@@ -25,10 +25,22 @@ interface ProjectedLeaf {
   readonly data_hash?: string
 }
 
+/** A batch as the search table and the tree take it. */
+export interface ProjectedBatch {
+  readonly first: number
+  /** The log's size after it. */
+  readonly end: number
+  /** Of each column the values, joined by commas. */
+  readonly columns: readonly string[]
+  /** 32 bytes for each leaf. */
+  readonly hashes: Buffer
+}
+
 /** Batches that this process has just committed, by the index of their first leaf: they need not be read back. */
-export type RecentBatches = Map<number, AppendedBatch>
+export type RecentBatches = Map<number, ProjectedBatch>
 
 const columnCount = 12
+const hashLength = 32
 
 /**
  * Brings an organization's searchable records and Merkle tree up to its batches, in steps of a transaction each. One process
@@ -74,19 +86,21 @@ async function step(
   tree: LogTree,
   recent: RecentBatches | undefined,
 ): Promise<boolean> {
-  const rows: string[][] = []
-  const hashes: Buffer[] = []
-  const reached =
-    takeRecent(recent, size, rows, hashes) ?? (await readBatches(client, organization, size, rows, hashes))
-  if (reached === size) return false
-  await storeTiles(client, organization, tree.append(hashes))
+  const recentOnes = takeRecent(recent, size)
+  const batches = recentOnes.length > 0 ? recentOnes : await readBatches(client, organization, size)
+  const reached = batches.at(-1)?.end
+  if (reached === undefined) return false
+  await storeTiles(client, organization, tree.append(batches.flatMap(({ hashes }) => hashesIn(hashes))))
   await client.query({
     name: 'project',
     text: `insert into records (organization_id, index, id, time, event, actor, key_id, data_hash, address, user_agent, batch, leaf_offset, leaf_length)
       select $1, * from unnest($2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::integer[])`,
     values: [
       organization,
-      ...Array.from({ length: columnCount }, (_, column) => `{${rows.map((row) => row[column]).join(',')}}`),
+      ...Array.from(
+        { length: columnCount },
+        (_, i) => `{${batches.flatMap(({ columns }) => columns[i] || []).join(',')}}`,
+      ),
     ],
   })
   await client.query({
@@ -97,60 +111,71 @@ async function step(
   return true
 }
 
-/** Takes what this process has committed itself, as far as it goes on from `size` without a gap; null when nothing does. */
-function takeRecent(
-  recent: RecentBatches | undefined,
-  size: number,
-  rows: string[][],
-  hashes: Buffer[],
-): number | null {
+/** Takes what this process has committed itself, as far as it goes on from `size` without a gap. */
+function takeRecent(recent: RecentBatches | undefined, size: number): ProjectedBatch[] {
+  const batches: ProjectedBatch[] = []
   let reached = size
-  for (let batch = recent?.get(reached); batch && hashes.length < leavesPerStep; batch = recent?.get(reached)) {
-    const end = batch.first + batch.items.length
-    let offset = 0
-    batch.items.forEach((item, place) => {
-      const row = item.row ?? rowOf(item.leaf, decodeTexts(Buffer.from(item.texts))[0] ?? [])
-      hashes.push(Buffer.from(row.leafHash, 'hex'))
-      rows.push(columnsOf(row, (batch as AppendedBatch).first + place, end, offset + 2, item.leaf.length))
-      offset += item.leaf.length + 2
-    })
+  for (let batch = recent?.get(reached); batch && reached - size < leavesPerStep; batch = recent?.get(reached)) {
     recent?.delete(reached)
-    reached = end
+    batches.push(batch)
+    reached = batch.end
   }
-  return reached === size ? null : reached
+  return batches
 }
 
-/** Reads the next batches from the database: another server's, or what a crash left. Answers the size they reach. */
-async function readBatches(
-  client: PoolClient,
-  organization: string,
-  size: number,
-  columns: string[][],
-  hashes: Buffer[],
-): Promise<number> {
+/** What the projection needs of a batch that was just committed, and nothing that would hold on to its requests. */
+export function projectBatch({ first, items }: AppendedBatch): ProjectedBatch {
+  const end = first + items.length
+  const rows: string[][] = []
+  const hashes = Buffer.allocUnsafeSlow(items.length * hashLength)
+  let offset = 0
+  items.forEach((item, place) => {
+    const row = item.row ?? rowOf(item.leaf, decodeTexts(Buffer.from(item.texts))[0] ?? [])
+    hashes.write(row.leafHash, place * hashLength, 'hex')
+    rows.push(columnsOf(row, first + place, end, offset + 2, item.leaf.length))
+    offset += item.leaf.length + 2
+  })
+  return { first, end, columns: joinColumns(rows), hashes }
+}
+
+/** Reads the next batches from the database: another server's, or what a crash left. */
+async function readBatches(client: PoolClient, organization: string, size: number): Promise<ProjectedBatch[]> {
   const { rows } = await client.query<{ tree_size: string; size: number; leaves: Buffer; texts: Buffer }>({
     name: 'batches-after',
     text: 'select tree_size, size, leaves, texts from batches where organization_id = $1 and tree_size > $2 order by tree_size limit $3',
     values: [organization, size, batchesPerStep],
   })
   let reached = size
-  for (const row of rows) {
-    const end = Number(row.tree_size)
-    const first = end - row.size
+  return rows.map((batch) => {
+    const end = Number(batch.tree_size)
+    const first = end - batch.size
     if (first !== reached) throw new Error('the log has a gap')
-    const texts = decodeTexts(row.texts)
+    reached = end
+    const texts = decodeTexts(batch.texts)
+    const records: string[][] = []
+    const hashes: Buffer[] = []
     eachLeaf(
-      row.leaves,
+      batch.leaves,
       (leaf, place, offset) => {
-        const said = rowOf(leaf, texts[place] ?? [])
-        hashes.push(Buffer.from(said.leafHash, 'hex'))
-        columns.push(columnsOf(said, first + place, end, offset, leaf.length))
+        const row = rowOf(leaf, texts[place] ?? [])
+        hashes.push(Buffer.from(row.leafHash, 'hex'))
+        records.push(columnsOf(row, first + place, end, offset, leaf.length))
       },
       (hash) => hashes.push(hash),
     )
-    reached = end
-  }
-  return reached
+    return { first, end, columns: joinColumns(records), hashes: Buffer.concat(hashes) }
+  })
+}
+
+/** Each column's values as the inside of an array literal; joined at once, so that nothing of the rows is kept. */
+function joinColumns(rows: readonly (readonly string[])[]): string[] {
+  return Array.from({ length: columnCount }, (_, i) => rows.map((row) => row[i]).join(','))
+}
+
+function hashesIn(joined: Buffer): Buffer[] {
+  return Array.from({ length: joined.length / hashLength }, (_, i) =>
+    joined.subarray(i * hashLength, (i + 1) * hashLength),
+  )
 }
 
 /** What the search table says of a record, from its leaf. */

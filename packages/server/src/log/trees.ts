@@ -1,9 +1,9 @@
 import type { Pool } from 'pg'
 import type { AppendedBatch } from '../authorize/authorizer.ts'
-import { project, type RecentBatches } from './projection.ts'
+import { project, projectBatch, type RecentBatches } from './projection.ts'
 import type { LogTree } from './tree.ts'
 
-/** Leaves kept in memory until they are projected: about 50 MB at the most. */
+/** Leaves of which rows are kept in memory until they are projected: about 25 MB at the most. */
 const maximumRecentLeaves = 60_000
 
 interface TreeState {
@@ -44,7 +44,7 @@ export function createTrees(pool: Pool): Trees {
     state.tree = tree
     // What another server projected first is of no more use.
     for (const [first, batch] of state.recent) {
-      if (first + batch.items.length <= tree.size) state.recent.delete(first)
+      if (batch.end <= tree.size) state.recent.delete(first)
     }
     recentLeaves = Math.max(0, recentLeaves - before + countLeaves(state.recent))
     return tree
@@ -68,7 +68,7 @@ export function createTrees(pool: Pool): Trees {
         recentLeaves = 0
         return
       }
-      stateOf(organization).recent.set(batch.first, batch)
+      stateOf(organization).recent.set(batch.first, projectBatch(batch))
     },
     async current(organization, size) {
       const { tree } = stateOf(organization)
@@ -80,6 +80,6 @@ export function createTrees(pool: Pool): Trees {
 
 function countLeaves(recent: RecentBatches): number {
   let count = 0
-  for (const batch of recent.values()) count += batch.items.length
+  for (const batch of recent.values()) count += batch.end - batch.first
   return count
 }

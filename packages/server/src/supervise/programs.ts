@@ -11,9 +11,8 @@ import type { RunningDatabase, StartDatabase } from './postgres.ts'
 import { Refusal, systemCode } from './refusal.ts'
 
 const serverFile = join(import.meta.dirname, '..', 'main.ts')
-// Requests live for milliseconds: a young generation that holds a second of them is collected at little cost. No debugger
-// that a signal opens.
-const serverNodeOptions = ['--max-semi-space-size=32', '--disable-sigusr1']
+// No debugger that a signal opens.
+const serverNodeOptions = ['--disable-sigusr1']
 
 /** Throws `Refusal` when another program listens where the API should. Nothing is left listening. */
 export async function checkPortFree({ host, port }: Pick<Config, 'host' | 'port'>): Promise<void> {
