@@ -12,8 +12,14 @@ const cosmosPrefix = /^[a-z][a-z0-9]{0,50}$/
 /** The Cosmos SDK address of a secp256k1 public key (33 bytes): bech32 of RIPEMD-160 of SHA-256. `RangeError` for a bad prefix. */
 export function cosmosAddress(publicKey: Uint8Array, prefix = 'celestia'): string {
   assertBytes(publicKey, 'publicKey', 33)
+  return encodeCosmosAddress(ripemd160(sha256(publicKey)), prefix)
+}
+
+/** The text of a Cosmos SDK account (20 bytes): bech32. `RangeError` for a bad prefix. */
+export function encodeCosmosAddress(account: Uint8Array, prefix = 'celestia'): string {
+  assertBytes(account, 'account', 20)
   if (!isCosmosPrefix(prefix)) throw new RangeError('prefix: expected lower-case letters and digits, a letter first')
-  return bech32.encode(prefix, bech32.toWords(ripemd160(sha256(publicKey))), 90)
+  return bech32.encode(prefix, bech32.toWords(account), 90)
 }
 
 /** Whether an address can begin so: lower-case letters and digits, a letter first, at most 51. */

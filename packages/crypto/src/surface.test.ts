@@ -5,7 +5,7 @@ import { test } from 'node:test'
 
 /** What every module exports at run time. A change here is a change of what others may rely on. */
 const surface: Readonly<Record<string, readonly string[]>> = {
-  address: ['checksumAddress', 'cosmosAddress', 'ethereumAddress', 'isCosmosPrefix'],
+  address: ['checksumAddress', 'cosmosAddress', 'encodeCosmosAddress', 'ethereumAddress', 'isCosmosPrefix'],
   algorithm: [],
   'algorithm-facts': ['algorithmFacts', 'factsOf', 'isAlgorithmName'],
   algorithms: ['algorithm', 'algorithms', 'isAlgorithm'],

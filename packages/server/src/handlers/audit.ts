@@ -39,8 +39,6 @@ type Query = Input<'audit.list'>['query']
 const coverMilliseconds = 2_000
 /** A record younger than this may not be projected yet when it is asked for. */
 const youngMilliseconds = 60_000
-const projectionAttempts = 40
-const projectionMilliseconds = 25
 const commonFields: ReadonlySet<string> = new Set([
   'v',
   'log',
@@ -95,17 +93,7 @@ export function auditHandlers(services: Services): AuditHandlers {
     if (row) return readable(row)
     const made = Number(BigInt(`0x${Buffer.from(bytes.subarray(0, 6)).toString('hex')}`))
     if (Math.abs(Date.now() - made) > youngMilliseconds) throw notFound()
-    const {
-      rows: [head],
-    } = await pool.query<{ size: string }>(
-      'select tree_size as size from batches where organization_id = $1 order by tree_size desc limit 1',
-      [organization.id],
-    )
-    // Another server may be projecting it at this moment.
-    for (let i = 0; i < projectionAttempts; i++) {
-      if ((await keeper.refresh(organization.id)).size >= Number(head?.size ?? 0)) break
-      await new Promise((resolve) => setTimeout(resolve, projectionMilliseconds))
-    }
+    await keeper.refresh(organization.id)
     return readable((await look()) ?? refuse(notFound()))
   }
 

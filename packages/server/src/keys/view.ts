@@ -1,5 +1,5 @@
 import type { Output } from '@popsigner/api/routes'
-import { cosmosAddress, ethereumAddress } from '@popsigner/crypto/address'
+import { checksumAddress, encodeCosmosAddress } from '@popsigner/crypto/address'
 import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import type { Pool, PoolClient } from 'pg'
 import { RequestFault } from '../http/request-fault.ts'
@@ -30,13 +30,22 @@ export interface KeyRow {
   revision: string
   created_at: Date
   updated_at: Date
-  versions: { version: number; state: KeyVersionState; public_key: string; created_at: string; generation: number }[]
+  versions: {
+    version: number
+    state: KeyVersionState
+    public_key: string
+    /** What the addresses encode, hex; null for an algorithm without addresses. */
+    cosmos_account: string | null
+    ethereum_account: string | null
+    created_at: string
+    generation: number
+  }[]
 }
 
 /** The columns of `KeyRow`; `k` is `keys`. */
 export const keyColumns = `k.id, k.organization_id, k.namespace_id, n.name as namespace, k.name, k.algorithm, k.schemes, k.uses, k.export, k.metadata,
   k.primary_version, k.rotate_every_days, k.rotate_at, k.destroy_at, k.deletion_states, k.revision, k.created_at, k.updated_at,
-  (select json_agg(json_build_object('version', v.version, 'state', v.state, 'public_key', encode(v.public_key, 'hex'), 'created_at', v.created_at, 'generation', v.generation) order by v.version desc)
+  (select json_agg(json_build_object('version', v.version, 'state', v.state, 'public_key', encode(v.public_key, 'hex'), 'cosmos_account', encode(v.cosmos_account, 'hex'), 'ethereum_account', encode(v.ethereum_account, 'hex'), 'created_at', v.created_at, 'generation', v.generation) order by v.version desc)
      from key_versions v where v.key_id = k.id) as versions`
 
 export const keyTables = 'keys k join namespaces n on n.id = k.namespace_id'
@@ -89,18 +98,12 @@ export function viewKey(row: KeyRow): KeyView {
 }
 
 /** One version of a key as the API answers it. */
-export function viewVersion(
-  row: Pick<KeyRow, 'algorithm' | 'metadata'>,
-  version: KeyRow['versions'][number],
-): VersionView {
-  const publicKey = Buffer.from(version.public_key, 'hex')
-  const addresses =
-    row.algorithm === 'secp256k1'
-      ? {
-          address: cosmosAddress(publicKey, row.metadata['address_prefix'] ?? 'celestia'),
-          eth_address: ethereumAddress(publicKey),
-        }
-      : { address: null, eth_address: null }
+export function viewVersion(row: Pick<KeyRow, 'metadata'>, version: KeyRow['versions'][number]): VersionView {
+  const { cosmos_account: cosmos, ethereum_account: ethereum } = version
+  const addresses = {
+    address: cosmos && encodeCosmosAddress(Buffer.from(cosmos, 'hex'), row.metadata['address_prefix'] ?? 'celestia'),
+    eth_address: ethereum && checksumAddress(Buffer.from(ethereum, 'hex')),
+  }
   return {
     version: version.version,
     state: version.state,

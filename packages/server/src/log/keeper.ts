@@ -353,7 +353,12 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
       mark(organization)
       schedule()
     },
-    signed: statements.signed,
+    signed(organization, due) {
+      statements.signed(organization, due)
+      if (!due) return
+      mark(organization)
+      schedule()
+    },
     isProven(organization) {
       const boot = signer.capabilities?.boot
       return boot !== undefined && logs.get(organization)?.proven === boot
@@ -361,7 +366,7 @@ export function createKeeper({ pool, signer, organizations, authorizer, log }: K
     prove,
     tree: trees.current,
     unprove,
-    refresh: trees.bringUp,
+    refresh: async (organization) => (await trees.bringUpWhole(organization)).tree,
     checkpoint: newestCheckpoint,
     async covering(organization, size, milliseconds) {
       const known = await newestCheckpoint(organization)

@@ -1,5 +1,6 @@
-import { fromHex } from '@popsigner/crypto/bytes'
-import { encodeTypeId } from '@popsigner/crypto/typeid'
+import { fromHex, utf8 } from '@popsigner/crypto/bytes'
+import { sha256 } from '@popsigner/crypto/hash-native'
+import { encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import type { SignerClient } from '@popsigner/custody/client'
 import { buildLeaf, type LeafInput, parseLeaf } from '@popsigner/transparency/record'
 import { statementHash } from '@popsigner/transparency/statement'
@@ -52,10 +53,14 @@ export function createStatements(pool: Pool, signer: SignerClient, authorizer: A
     const requests = await Promise.all(
       due.map(async (organization) => ({ organization: organization.bytes, last: await newest(organization) })),
     )
-    const answers = await signer.statement(requests)
+    // Before the answer: what is signed while it is on its way may have come too late for it.
+    for (const organization of due) states.set(organization.id, { at: Date.now(), signed: false })
+    const answers = await signer.statement(requests).catch((error: unknown) => {
+      for (const organization of due) states.set(organization.id, { at: 0, signed: true })
+      throw error
+    })
     const again: OrganizationState[] = []
     for (const [i, organization] of due.entries()) {
-      states.set(organization.id, { at: Date.now(), signed: false })
       const statement = answers[i]?.statement
       if (!statement) continue
       const { log, signer: identity, boot, count, chain, runs, previous, reason, at, signature } = statement
@@ -77,6 +82,8 @@ export function createStatements(pool: Pool, signer: SignerClient, authorizer: A
     const stamp = Date.now()
     const time = new Date(stamp).toISOString()
     const leaf = buildLeaf({ ...fields, id: encodeTypeId('rec', id), time, actor: 'signer' })
+    // Whatever is asked twice, the log takes a statement once.
+    const claim = uuidText(sha256(utf8(fields.signature)).subarray(0, 16))
     let epoch = organization.epoch
     for (let attempt = 0; attempt < maximumAttempts; attempt++) {
       const answer = await authorizer.submit({
@@ -88,10 +95,10 @@ export function createStatements(pool: Pool, signer: SignerClient, authorizer: A
         texts: Buffer.of(0),
         charge: 0,
         limit: null,
-        claim: null,
-        body: null,
+        claim,
+        body: claim,
       })
-      if (answer.status === 'authorized') return true
+      if (answer.status === 'authorized' || answer.status === 'replayed') return true
       if (answer.status !== 'epoch') return false
       epoch = answer.epoch
     }
@@ -100,8 +107,9 @@ export function createStatements(pool: Pool, signer: SignerClient, authorizer: A
 
   /** Hash of the newest statement in the log, null when there is none. */
   async function newest(organization: OrganizationState): Promise<Uint8Array | null> {
-    // Statements are rare, and the newest may lie after the projection.
-    await trees.bringUp(organization.id)
+    // Statements are rare, and the newest may lie after the projection: asked for what follows an older one, the signer would
+    // give one that the log has already.
+    if (!(await trees.bringUpWhole(organization.id)).whole) throw new Error('the projection is behind the log')
     const {
       rows: [row],
     } = await pool.query<{ leaf: Buffer }>(

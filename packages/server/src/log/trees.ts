@@ -6,6 +6,10 @@ import type { LogTree } from './tree.ts'
 /** Leaves of which rows are kept in memory until they are projected: about 25 MB at the most. */
 const maximumRecentLeaves = 60_000
 
+/** How often, and after how long each time, what another server projects is looked at. */
+const looks = 40
+const lookMilliseconds = 25
+
 interface TreeState {
   tree?: LogTree
   /** What this process committed and has yet to project. */
@@ -17,8 +21,10 @@ interface TreeState {
 export interface Trees {
   /** Keeps what was just committed, so that it need not be read back. */
   remember(organization: string, batch: AppendedBatch): void
-  /** Brings a log's records and tree up to its batches. */
+  /** Brings a log's records and tree up to its batches, or as far as another server that is at it has come. */
   bringUp(organization: string): Promise<LogTree>
+  /** The same, and waits for that other server, a second at most. `whole`: all that was committed when it was asked is there. */
+  bringUpWhole(organization: string): Promise<{ tree: LogTree; whole: boolean }>
   /** A tree of at least `size` leaves, which another server may have projected. */
   current(organization: string, size: number): Promise<LogTree>
   forget(organization: string): void
@@ -58,8 +64,26 @@ export function createTrees(pool: Pool): Trees {
     return next
   }
 
+  async function bringUpWhole(organization: string): Promise<{ tree: LogTree; whole: boolean }> {
+    const {
+      rows: [head],
+    } = await pool.query<{ size: string }>({
+      name: 'log-size',
+      text: 'select tree_size as size from batches where organization_id = $1 order by tree_size desc limit 1',
+      values: [organization],
+    })
+    const size = Number(head?.size ?? 0)
+    let tree = await bringUp(organization)
+    for (let i = 0; tree.size < size && i < looks; i++) {
+      await new Promise((resolve) => setTimeout(resolve, lookMilliseconds))
+      tree = await bringUp(organization)
+    }
+    return { tree, whole: tree.size >= size }
+  }
+
   return {
     bringUp,
+    bringUpWhole,
     remember(organization, batch) {
       recentLeaves += batch.items.length
       // The database has them all: what does not fit is read from there.

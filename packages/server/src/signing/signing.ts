@@ -27,6 +27,10 @@ const deadlineMilliseconds = 10_000
 const maximumDecisions = 6
 const coverMilliseconds = 2_000
 /** How often an item is handed over again when the signer refused it for what has changed since it was decided. */
+/** Items of one frame to the signer: few enough that answering begins while it signs. */
+const itemsPerFrame = 32
+/** How long a signature waits for a statement that has to be made first. */
+const statementWaitMilliseconds = 3_000
 const maximumHandOvers = 4
 const changingMilliseconds = 50
 
@@ -102,15 +106,19 @@ export function createSigning(options: SigningOptions): Signing {
   const builders = new WeakMap<SigningKeyVersion, Map<string, SignedLeafBuilder>>()
   let departing: Waiting[] = []
 
-  /** Everything that one commit authorized goes to the custodian in one frame. */
+  /** What one commit authorized goes to the custodian in frames: while it signs the second, the first is answered. */
   function handOver(waiting: Waiting): void {
     departing.push(waiting)
     if (departing.length === 1) queueMicrotask(depart)
   }
 
   function depart(): void {
-    const batch = departing
+    const all = departing
     departing = []
+    for (let i = 0; i < all.length; i += itemsPerFrame) sendFrame(all.slice(i, i + itemsPerFrame))
+  }
+
+  function sendFrame(batch: readonly Waiting[]): void {
     signer.sign(batch.map((w) => w.item)).then(
       ({ results, statementDue }) => {
         const due = new Set(statementDue.map((id) => uuidText(id)))
@@ -339,7 +347,11 @@ export function createSigning(options: SigningOptions): Signing {
         }),
       )
       if (result.kind !== 'refused') break
-      if (result.code === 'log.unproven') keeper.unprove(organization.id)
+      if (result.code === 'custody.statement_due' && Date.now() < at.committedAt + statementWaitMilliseconds) {
+        // The keeper was told, and fetches it.
+        await new Promise((resolve) => setTimeout(resolve, changingMilliseconds))
+        i--
+      } else if (result.code === 'log.unproven') keeper.unprove(organization.id)
       else if (sealedAnew.has(result.code)) sealed = await sealedNow(organization.id, key, decision, material)
       else break
     }
