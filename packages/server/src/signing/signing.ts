@@ -27,12 +27,12 @@ const deadlineMilliseconds = 10_000
 const maximumDecisions = 6
 const coverMilliseconds = 2_000
 /** How often an item is handed over again when the signer refused it for what has changed since it was decided. */
+const maximumHandOvers = 4
+const changingMilliseconds = 50
 /** Items of one frame to the signer: few enough that answering begins while it signs. */
 const itemsPerFrame = 32
 /** How long a signature waits for a statement that has to be made first. */
 const statementWaitMilliseconds = 3_000
-const maximumHandOvers = 4
-const changingMilliseconds = 50
 
 /** Who asks, and how it stands in the record. */
 export interface Caller {
