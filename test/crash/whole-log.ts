@@ -39,7 +39,14 @@ export interface WholeLog {
 
 /** Begins reading at the first leaf. The log's key and the signer's identity are pinned here. */
 export async function openWholeLog(reader: Reader): Promise<WholeLog & { checkpoint(): Promise<HandedOut | null> }> {
-  const { body: logKey } = await call(reader.url, reader.token, 'GET', '/v1/audit/log-key')
+  // The route is answered while a signer is connected; one that was killed is back within seconds.
+  const until = Date.now() + 20_000
+  let answer = await call(reader.url, reader.token, 'GET', '/v1/audit/log-key')
+  while (answer.status !== 200 && Date.now() < until) {
+    await pause(100)
+    answer = await call(reader.url, reader.token, 'GET', '/v1/audit/log-key')
+  }
+  const { body: logKey } = answer
   const auditor = createStatementAuditor({
     log: logKey.origin,
     signer: Buffer.from(logKey.instance.public_key, 'hex'),
