@@ -1,4 +1,5 @@
 import type { Pool, PoolClient, QueryResult } from 'pg'
+import type { RecordRow } from '../log/record-rows.ts'
 import { findRecord } from './find-record.ts'
 
 /** One thing to make durable: a leaf, what it costs, and what it must not repeat. */
@@ -17,27 +18,15 @@ export interface AuthorizeItem {
   /** Signatures taken from the quota: 1, 0, or -1 to give one back. */
   readonly charge: -1 | 0 | 1
   readonly limit: number | null
-  /** The claim of an idempotency key and the hash of the body, both uuid text; or neither. A charge of -1 lets go of it. */
+  /** The claim of an idempotency key and the hash of the body, both uuid text; or neither. */
   readonly claim: string | null
   readonly body: string | null
+  /** A claim to let go of, because the record that it led to came to nothing. */
+  readonly release?: string | null
   /** What the search table will say of the record, where that is at hand; otherwise it is read from the leaf. */
   readonly row?: RecordRow
-}
-
-/** A record as the search table has it: ids as uuid text, numbers as decimal text. */
-export interface RecordRow {
-  readonly id: string
-  readonly time: string
-  readonly event: string
-  readonly actor: string
-  readonly key: string | null
-  /** The first 8 bytes of data_hash as a signed number. */
-  readonly dataHash: string | null
-  /** Ids of texts. */
-  readonly address: string | null
-  readonly userAgent: string | null
-  /** Hex. */
-  readonly leafHash: string
+  /** Hex of the leaf's hash in the log, where that is at hand. */
+  readonly leafHash?: string
 }
 
 /** What one transaction appended to one log: the items whose leaves stand from index `first` on. */
@@ -84,7 +73,7 @@ interface Queue {
 }
 
 interface AuthorizeRow {
-  status: 'done' | 'epoch' | 'keys' | 'namespaces' | 'locked'
+  status: 'done' | 'epoch' | 'keys' | 'namespaces' | 'locked' | 'careful'
   first_index: string
   current_epoch: string
   outcomes: string[] | null
@@ -93,9 +82,10 @@ interface AuthorizeRow {
 }
 
 const maximumBatch = 1000
+const uniqueViolation = '23505'
 const flightsPerOrganization = 2
 
-const text = `select * from authorize($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)`
+const text = `select * from authorize(${Array.from({ length: 23 }, (_, i) => `$${i + 1}`).join(',')})`
 
 export interface AuthorizerOptions {
   /** Its connections must have `lock_timeout` set (250 ms): it bounds how long a held organization can wait. */
@@ -179,10 +169,10 @@ export function createAuthorizer({
   /** Takes a queue's first items, of one calendar month only: a batch's signatures count in one period. */
   function board(queue: Queue, seats: number): Entry[] {
     let n = Math.min(queue.pending.length, seats)
-    const month = monthOf((queue.pending[0] as Entry).item.stamp)
+    const { epoch, stamp } = (queue.pending[0] as Entry).item
     for (let i = 1; i < n; i++) {
-      const entry = queue.pending[i] as Entry
-      if (entry.item.epoch !== (queue.pending[0] as Entry).item.epoch || monthOf(entry.item.stamp) !== month) n = i
+      const { item } = queue.pending[i] as Entry
+      if (item.epoch !== epoch || !isSameMonth(item.stamp, stamp)) n = i
     }
     const entries = n === queue.pending.length ? queue.pending : queue.pending.slice(0, n)
     queue.pending = n === queue.pending.length ? [] : queue.pending.slice(n)
@@ -208,21 +198,16 @@ export function createAuthorizer({
     })
   }
 
-  async function attempt(groups: Entry[][]): Promise<void> {
+  async function attempt(groups: Entry[][], careful = false): Promise<void> {
     const started = performance.now()
     let rows: AuthorizeRow[]
     try {
-      rows = (
-        await pool.query(
-          statement(
-            groups.map((g) => g.map((e) => e.item)),
-            groups.length === 1,
-            {},
-          ),
-        )
-      ).rows as AuthorizeRow[]
+      const { rows: answered } = await pool.query(statement(groups.map(itemsOf), careful, {}))
+      rows = answered as AuthorizeRow[]
     } catch (error) {
-      await recover(groups, error)
+      // Nothing was written. Some claim exists: the items are taken one by one, so that it stops no other.
+      if (!careful && sqlState(error) === uniqueViolation) await attempt(groups, true)
+      else await recover(groups, error)
       return
     }
     const committedAt = Date.now()
@@ -230,20 +215,27 @@ export function createAuthorizer({
       groups.reduce((n, g) => n + g.length, 0),
       (performance.now() - started) / 1000,
     )
+    const again: Entry[][] = []
     groups.forEach((entries, i) => {
       const row = rows[i] as AuthorizeRow
-      const organization = (entries[0] as Entry).item.organization
-      const queue = queues.get(organization) as Queue
-      queue.held = row.status === 'locked'
-      if (queue.held) {
-        queue.pending = entries.concat(queue.pending)
-        return
-      }
-      const answers = read(row, entries.length, committedAt)
-      for (let k = 0; k < entries.length; k++) (entries[k] as Entry).settle(answers[k] as Authorization)
-      const appended = appendedBy(entries, answers)
-      if (appended) onAppended(organization, appended.first + appended.items.length, appended)
+      if (row.status === 'careful') again.push(entries)
+      else answer(entries, row, committedAt)
     })
+    if (again.length > 0) await attempt(again, true)
+  }
+
+  function answer(entries: Entry[], row: AuthorizeRow, committedAt: number): void {
+    const organization = (entries[0] as Entry).item.organization
+    const queue = queues.get(organization) as Queue
+    queue.held = row.status === 'locked'
+    if (queue.held) {
+      queue.pending = entries.concat(queue.pending)
+      return
+    }
+    const answers = read(row, entries.length, committedAt)
+    for (let k = 0; k < entries.length; k++) (entries[k] as Entry).settle(answers[k] as Authorization)
+    const appended = appendedBy(entries, answers)
+    if (appended) onAppended(organization, appended.first + appended.items.length, appended)
   }
 
   /** The statement failed: a lock not had, a refusal of the clock, or a connection lost with the outcome unknown. */
@@ -297,6 +289,7 @@ export async function authorizeWithin(
   change: OrganizationChange,
 ): Promise<Authorization[]> {
   try {
+    // An error would end the caller's transaction: few items are taken one by one from the beginning.
     const { rows } = (await client.query(statement([items], true, change))) as QueryResult<AuthorizeRow>
     return read(rows[0] as AuthorizeRow, items.length, Date.now())
   } catch (error) {
@@ -306,62 +299,40 @@ export async function authorizeWithin(
   }
 }
 
+/** The statement that authorizes these groups; `careful` as in the SQL function, which has more to say of each parameter. */
 function statement(
   groups: readonly (readonly AuthorizeItem[])[],
-  wait: boolean,
+  careful: boolean,
   change: OrganizationChange,
 ): { name: string; text: string; values: unknown[] } {
   // The database locks in id order; sending them so keeps its answers in the order of the groups.
+  const sums = groups.map(sumUp)
   const items = groups.length === 1 ? (groups[0] as readonly AuthorizeItem[]) : groups.flat()
-  let charges = '{'
-  let claims = '{'
-  let bodies = '{'
-  let lengths = '{'
-  let textLengths = '{'
-  let size = 0
-  let textSize = 0
-  for (let i = 0; i < items.length; i++) {
-    const item = items[i] as AuthorizeItem
-    const comma = i === 0 ? '' : ','
-    charges += comma + item.charge
-    claims += comma + (item.claim ?? 'NULL')
-    bodies += comma + (item.body ?? 'NULL')
-    lengths += comma + (item.leaf.length + 2)
-    textLengths += comma + item.texts.length
-    size += item.leaf.length + 2
-    textSize += item.texts.length
-  }
-  const leaves = Buffer.allocUnsafe(size)
-  const texts = Buffer.allocUnsafe(textSize)
-  let at = 0
-  let textAt = 0
-  for (let i = 0; i < items.length; i++) {
-    const { leaf, texts: references } = items[i] as AuthorizeItem
-    leaves[at] = leaf.length >>> 8
-    leaves[at + 1] = leaf.length
-    leaves.set(leaf, at + 2)
-    at += leaf.length + 2
-    texts.set(references, textAt)
-    textAt += references.length
-  }
-  const first = groups.map((g) => g[0] as AuthorizeItem)
+  const claimed = sums.some((sum) => sum.claims > 0)
+  const { leaves, texts } = joinBytes(items, sums)
+  const released = items.flatMap((item) => item.release ?? [])
   return {
     name: 'authorize',
     text,
     values: [
-      wait,
-      first.map((i) => i.organization),
-      groups.map((g) => g.length),
-      first.map((i) => i.epoch),
-      groups.map(limitOf),
+      careful,
       new Date(stampOf(items)),
-      `${charges}}`,
-      `${claims}}`,
-      `${bodies}}`,
-      `${lengths}}`,
+      groups.map((g) => (g[0] as AuthorizeItem).organization),
+      groups.map((g) => g.length),
+      groups.map((g) => (g[0] as AuthorizeItem).epoch),
+      sums.map((sum) => sum.limit),
+      sums.map((sum) => sum.charge),
+      sums.map((sum) => sum.claims),
+      sums.map((sum) => sum.leafBytes),
+      sums.map((sum) => sum.textBytes),
       leaves,
-      `${textLengths}}`,
       texts,
+      claimed || careful ? listOf(items, (item) => item.claim ?? 'NULL') : '{}',
+      claimed || careful ? listOf(items, (item) => item.body ?? 'NULL') : '{}',
+      careful ? listOf(items, (item) => item.charge) : '{}',
+      careful ? listOf(items, (item) => item.leaf.length + 2) : '{}',
+      careful ? listOf(items, (item) => item.texts.length) : '{}',
+      released.length === 0 ? null : released,
       change.bump ?? false,
       change.keys ?? 0,
       change.keyLimit ?? null,
@@ -371,9 +342,49 @@ function statement(
   }
 }
 
-/** The limit of a group's signatures. Records that cost nothing travel among them and name none. */
-function limitOf(items: readonly AuthorizeItem[]): number | null {
-  return items.find((item) => item.charge > 0)?.limit ?? null
+interface Sum {
+  charge: number
+  claims: number
+  /** Of the group's signatures. Records that cost nothing travel among them and name none. */
+  limit: number | null
+  leafBytes: number
+  textBytes: number
+}
+
+function sumUp(items: readonly AuthorizeItem[]): Sum {
+  const sum: Sum = { charge: 0, claims: 0, limit: null, leafBytes: 0, textBytes: 0 }
+  for (const item of items) {
+    sum.charge += item.charge
+    if (item.claim !== null) sum.claims++
+    if (item.charge > 0) sum.limit = item.limit
+    sum.leafBytes += item.leaf.length + 2
+    sum.textBytes += item.texts.length
+  }
+  return sum
+}
+
+/** The leaves, each behind its length, and the texts' references, as `batches` has them. */
+function joinBytes(items: readonly AuthorizeItem[], sums: readonly Sum[]): { leaves: Buffer; texts: Buffer } {
+  const leaves = Buffer.allocUnsafe(sums.reduce((n, sum) => n + sum.leafBytes, 0))
+  const texts = Buffer.allocUnsafe(sums.reduce((n, sum) => n + sum.textBytes, 0))
+  let at = 0
+  let textAt = 0
+  for (const { leaf, texts: references } of items) {
+    leaves[at] = leaf.length >>> 8
+    leaves[at + 1] = leaf.length
+    leaves.set(leaf, at + 2)
+    at += leaf.length + 2
+    texts.set(references, textAt)
+    textAt += references.length
+  }
+  return { leaves, texts }
+}
+
+/** An array literal of values that need no quotes. */
+function listOf(items: readonly AuthorizeItem[], read: (item: AuthorizeItem) => string | number): string {
+  let list = '{'
+  for (let i = 0; i < items.length; i++) list += (i === 0 ? '' : ',') + read(items[i] as AuthorizeItem)
+  return `${list}}`
 }
 
 /** The time that a statement with these items gives to its batches. */
@@ -386,6 +397,7 @@ function stampOf(items: readonly AuthorizeItem[]): number {
 function read(row: AuthorizeRow, count: number, committedAt: number): Authorization[] {
   const epoch = Number(row.current_epoch)
   const answers = new Array<Authorization>(count)
+  if (row.status === 'careful') throw new TypeError('status: nothing was asked yet that can be answered')
   if (row.status !== 'done') {
     const answer: Authorization =
       row.status === 'epoch'
@@ -425,6 +437,10 @@ function appendedBy(entries: readonly Entry[], answers: readonly Authorization[]
   return first < 0 ? null : { first, items }
 }
 
+function itemsOf(entries: readonly Entry[]): AuthorizeItem[] {
+  return entries.map((entry) => entry.item)
+}
+
 function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' ? code : undefined
@@ -437,7 +453,10 @@ function refusalOf(code: string | undefined): Authorization | null {
   return null
 }
 
-function monthOf(milliseconds: number): number {
-  const date = new Date(milliseconds)
-  return date.getUTCFullYear() * 12 + date.getUTCMonth()
+const dayMilliseconds = 86_400_000
+
+/** Whether two times (milliseconds) are in one calendar month of UTC, in which signatures count together. */
+export function isSameMonth(a: number, b: number): boolean {
+  if (Math.floor(a / dayMilliseconds) === Math.floor(b / dayMilliseconds)) return true
+  return new Date(a).toISOString().slice(0, 7) === new Date(b).toISOString().slice(0, 7)
 }

@@ -6,7 +6,6 @@ import type { TextField } from './leaves.ts'
 export interface Text {
   readonly field: TextField
   readonly id: bigint
-  readonly idText: string
   /** `popsigner/v1/commit` ‖ 0 ‖ field ‖ 0 ‖ salt ‖ value; the salt is written in for each record. */
   readonly preimage: Buffer
   readonly saltAt: number
@@ -79,7 +78,6 @@ export function createCommitter(pool: Pool, organization: string, actor: string,
       const text: Text = {
         field,
         id: BigInt((row as { id: string }).id),
-        idText: (row as { id: string }).id,
         preimage,
         saltAt,
         salts: template(field),

@@ -1,7 +1,10 @@
-import { decodeTypeId, uuidText } from '@popsigner/crypto/typeid'
+import { once } from 'node:events'
+import { decodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
 import type { Pool, PoolClient } from 'pg'
-import type { AppendedBatch, RecordRow } from '../authorize/authorizer.ts'
+import { from as copyFrom } from 'pg-copy-streams'
+import type { AppendedBatch } from '../authorize/authorizer.ts'
 import { decodeTexts, eachLeaf, type TextReference } from './leaves.ts'
+import { copyHeader, copyRecords, copyTrailer, type RecordRow, RecordRowWriter } from './record-rows.ts'
 import { hashLeaf, LogTree, storeTiles } from './tree.ts'
 
 /** Batches taken into one step, so that a step stays short and its memory bounded. */
@@ -30,8 +33,8 @@ export interface ProjectedBatch {
   readonly first: number
   /** The log's size after it. */
   readonly end: number
-  /** Of each column the values, joined by commas. */
-  readonly columns: readonly string[]
+  /** Rows as COPY takes them. */
+  readonly rows: Buffer
   /** 32 bytes for each leaf. */
   readonly hashes: Buffer
 }
@@ -39,7 +42,6 @@ export interface ProjectedBatch {
 /** Batches that this process has just committed, by the index of their first leaf: they need not be read back. */
 export type RecentBatches = Map<number, ProjectedBatch>
 
-const columnCount = 12
 const hashLength = 32
 
 /**
@@ -91,24 +93,24 @@ async function step(
   const reached = batches.at(-1)?.end
   if (reached === undefined) return false
   await storeTiles(client, organization, tree.append(batches.flatMap(({ hashes }) => hashesIn(hashes))))
-  await client.query({
-    name: 'project',
-    text: `insert into records (organization_id, index, id, time, event, actor, key_id, data_hash, address, user_agent, batch, leaf_offset, leaf_length)
-      select $1, * from unnest($2::bigint[], $3::uuid[], $4::timestamptz[], $5::text[], $6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::integer[])`,
-    values: [
-      organization,
-      ...Array.from(
-        { length: columnCount },
-        (_, i) => `{${batches.flatMap(({ columns }) => columns[i] || []).join(',')}}`,
-      ),
-    ],
-  })
+  await copy(
+    client,
+    batches.map(({ rows }) => rows),
+  )
   await client.query({
     name: 'projected',
     text: 'insert into projections (organization_id, size) values ($1, $2) on conflict (organization_id) do update set size = excluded.size',
     values: [organization, reached],
   })
   return true
+}
+
+async function copy(client: PoolClient, rows: readonly Buffer[]): Promise<void> {
+  const stream = client.query(copyFrom(copyRecords))
+  stream.write(copyHeader)
+  for (const some of rows) stream.write(some)
+  stream.end(copyTrailer)
+  await once(stream, 'finish')
 }
 
 /** Takes what this process has committed itself, as far as it goes on from `size` without a gap. */
@@ -124,18 +126,20 @@ function takeRecent(recent: RecentBatches | undefined, size: number): ProjectedB
 }
 
 /** What the projection needs of a batch that was just committed, and nothing that would hold on to its requests. */
-export function projectBatch({ first, items }: AppendedBatch): ProjectedBatch {
+export function projectBatch(organization: string, { first, items }: AppendedBatch): ProjectedBatch {
   const end = first + items.length
-  const rows: string[][] = []
+  const writer = new RecordRowWriter(uuidBytes(organization), items.length)
   const hashes = Buffer.allocUnsafeSlow(items.length * hashLength)
   let offset = 0
-  items.forEach((item, place) => {
-    const row = item.row ?? rowOf(item.leaf, decodeTexts(Buffer.from(item.texts))[0] ?? [])
-    hashes.write(row.leafHash, place * hashLength, 'hex')
-    rows.push(columnsOf(row, first + place, end, offset + 2, item.leaf.length))
-    offset += item.leaf.length + 2
-  })
-  return { first, end, columns: joinColumns(rows), hashes }
+  for (let i = 0; i < items.length; i++) {
+    const { leaf, leafHash, row, texts } = items[i] as AppendedBatch['items'][number]
+    if (leafHash === undefined) hashes.set(hashLeaf(leaf), i * hashLength)
+    else hashes.write(leafHash, i * hashLength, 'hex')
+    const place = { index: first + i, batch: end, offset: offset + 2, length: leaf.length }
+    writer.add(row ?? rowOf(leaf, decodeTexts(Buffer.from(texts))[0] ?? []), place)
+    offset += leaf.length + 2
+  }
+  return { first, end, rows: writer.bytes, hashes }
 }
 
 /** Reads the next batches from the database: another server's, or what a crash left. */
@@ -152,24 +156,18 @@ async function readBatches(client: PoolClient, organization: string, size: numbe
     if (first !== reached) throw new Error('the log has a gap')
     reached = end
     const texts = decodeTexts(batch.texts)
-    const records: string[][] = []
+    const writer = new RecordRowWriter(uuidBytes(organization), batch.size)
     const hashes: Buffer[] = []
     eachLeaf(
       batch.leaves,
       (leaf, place, offset) => {
-        const row = rowOf(leaf, texts[place] ?? [])
-        hashes.push(Buffer.from(row.leafHash, 'hex'))
-        records.push(columnsOf(row, first + place, end, offset, leaf.length))
+        hashes.push(hashLeaf(leaf))
+        writer.add(rowOf(leaf, texts[place] ?? []), { index: first + place, batch: end, offset, length: leaf.length })
       },
       (hash) => hashes.push(hash),
     )
-    return { first, end, columns: joinColumns(records), hashes: Buffer.concat(hashes) }
+    return { first, end, rows: writer.bytes, hashes: Buffer.concat(hashes) }
   })
-}
-
-/** Each column's values as the inside of an array literal; joined at once, so that nothing of the rows is kept. */
-function joinColumns(rows: readonly (readonly string[])[]): string[] {
-  return Array.from({ length: columnCount }, (_, i) => rows.map((row) => row[i]).join(','))
 }
 
 function hashesIn(joined: Buffer): Buffer[] {
@@ -181,34 +179,17 @@ function hashesIn(joined: Buffer): Buffer[] {
 /** What the search table says of a record, from its leaf. */
 function rowOf(leaf: Uint8Array, texts: readonly TextReference[]): RecordRow {
   const said = JSON.parse(Buffer.from(leaf.buffer, leaf.byteOffset, leaf.length).toString('latin1')) as ProjectedLeaf
+  const ours = actorsOfOurs[said.actor]
   return {
-    id: uuidOf(said.id, 'rec'),
-    time: said.time,
+    id: bytesOf(said.id, 'rec'),
+    time: Date.parse(said.time),
     event: said.event,
-    actor: actorsOfOurs[said.actor] ?? uuidOf(said.actor, 'ak'),
-    key: said.key === undefined ? null : uuidOf(said.key, 'key'),
-    dataHash: said.data_hash === undefined ? null : dataHashColumn(said.data_hash),
-    address: texts.find((r) => r.field === 'address')?.id.toString() ?? null,
-    userAgent: texts.find((r) => r.field === 'user_agent')?.id.toString() ?? null,
-    leafHash: hashLeaf(leaf).toString('hex'),
+    actor: ours === undefined ? bytesOf(said.actor, 'ak') : uuidBytes(ours),
+    key: said.key === undefined ? null : bytesOf(said.key, 'key'),
+    dataHash: said.data_hash ?? null,
+    address: texts.find((r) => r.field === 'address')?.id ?? null,
+    userAgent: texts.find((r) => r.field === 'user_agent')?.id ?? null,
   }
-}
-
-function columnsOf(row: RecordRow, index: number, batch: number, offset: number, length: number): string[] {
-  return [
-    String(index),
-    row.id,
-    row.time,
-    row.event,
-    row.actor,
-    row.key ?? 'NULL',
-    row.dataHash ?? 'NULL',
-    row.address ?? 'NULL',
-    row.userAgent ?? 'NULL',
-    String(batch),
-    String(offset),
-    String(length),
-  ]
 }
 
 /** The signed 64-bit number of the first 8 bytes of a hash in hex: what `records.data_hash` holds. */
@@ -216,8 +197,8 @@ export function dataHashColumn(hex: string): string {
   return BigInt.asIntN(64, BigInt(`0x${hex.slice(0, 16)}`)).toString()
 }
 
-function uuidOf(text: string, prefix: string): string {
+function bytesOf(text: string, prefix: string): Uint8Array {
   const bytes = decodeTypeId(text, prefix)
   if (!bytes) throw new Error('an id in a leaf is malformed')
-  return uuidText(bytes)
+  return bytes
 }

@@ -92,7 +92,7 @@ export function createTrees(pool: Pool): Trees {
         recentLeaves = 0
         return
       }
-      stateOf(organization).recent.set(batch.first, projectBatch(batch))
+      stateOf(organization).recent.set(batch.first, projectBatch(organization, batch))
     },
     async current(organization, size) {
       const { tree } = stateOf(organization)

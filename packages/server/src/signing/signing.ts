@@ -8,14 +8,13 @@ import { buildLeaf, type LeafOf, parseLeaf } from '@popsigner/transparency/recor
 import { createSignedLeafBuilder, type SignedLeafBuilder } from '@popsigner/transparency/signed-leaf'
 import { inclusionPath } from '@popsigner/transparency/tiles'
 import type { Pool } from 'pg'
-import type { Authorization, AuthorizeItem, Authorizer } from '../authorize/authorizer.ts'
+import { type Authorization, type AuthorizeItem, type Authorizer, isSameMonth } from '../authorize/authorizer.ts'
 import { faultOf } from '../http/faults-of.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { newUuid } from '../ids.ts'
 import { commit, type Text } from '../log/commitments.ts'
 import type { Keeper } from '../log/keeper.ts'
 import { encodeTexts } from '../log/leaves.ts'
-import { dataHashColumn } from '../log/projection.ts'
 import { readLeaf } from '../log/read-leaf.ts'
 import type { Credential } from '../tenants/credential.ts'
 import type { OrganizationState, Organizations } from '../tenants/organization.ts'
@@ -202,16 +201,16 @@ export function createSigning(options: SigningOptions): Signing {
         claim: claim?.claim ?? null,
         body: claim?.body ?? null,
         row: {
-          id: uuidText(record),
-          time: timeText(stamp),
+          id: record,
+          time: stamp,
           event: 'key.signed',
-          actor: caller.credential.apiKey,
-          key: key.id,
-          dataHash: dataHashColumn(decision.dataHash),
-          address: caller.address.idText,
-          userAgent: caller.userAgent.idText,
-          leafHash: digestOf('sha256', bytes, 'hex'),
+          actor: caller.credential.bytes,
+          key: key.bytes,
+          dataHash: decision.dataHash,
+          address: caller.address.id,
+          userAgent: caller.userAgent.id,
         },
+        leafHash: digestOf('sha256', bytes, 'hex'),
       },
     }
   }
@@ -428,10 +427,12 @@ export function createSigning(options: SigningOptions): Signing {
         stamp,
         leaf: buildLeaf(leaf),
         texts: Buffer.of(0),
-        charge: -1,
+        // What was taken in a month that is over is not given back to the next.
+        charge: isSameMonth(failed.stamp, stamp) ? -1 : 0,
         limit: null,
-        claim: failed.claim,
-        body: failed.body,
+        claim: null,
+        body: null,
+        release: failed.claim,
       })
       if (answer.status !== 'epoch') return
       epoch = answer.epoch

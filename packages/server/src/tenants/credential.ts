@@ -11,6 +11,8 @@ export interface Credential {
   readonly organization: OrganizationState
   /** uuid text. */
   readonly apiKey: string
+  /** The same, 16 bytes. */
+  readonly bytes: Uint8Array
   /** `ak_…`, the actor of every record it causes. */
   readonly actor: string
   readonly scopes: ReadonlySet<string>
@@ -101,6 +103,7 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     const credential: Credential = {
       organization: state,
       apiKey,
+      bytes: uuidBytes(apiKey),
       actor: actorText(apiKey),
       scopes: new Set(row.scopes),
       namespaces: row.namespaces ? new Set(row.namespaces) : null,
@@ -172,6 +175,7 @@ export function createCredentials(pool: Pool, organizations: Organizations): Cre
     const credential: Credential = {
       organization: state,
       apiKey,
+      bytes: uuidBytes(apiKey),
       actor: actorText(apiKey),
       scopes: new Set(),
       namespaces: new Set(),
