@@ -1,0 +1,15 @@
+import type { Chain, Network } from './chain.ts'
+import { ChainFault } from './fault.ts'
+
+/** One row per CAIP-2 namespace. */
+export const chains: readonly Chain[] = []
+
+const rows: ReadonlyMap<string, Chain> = new Map(chains.map((row) => [row.namespace, row]))
+
+/** The codec and the network of a CAIP-2 id. `chain.unsupported` where no codec has it. */
+export function chainOf(id: string): { readonly chain: Chain; readonly network: Network } {
+  const at = id.indexOf(':')
+  const chain = rows.get(id.slice(0, Math.max(at, 0)))
+  if (chain === undefined) throw new ChainFault('chain.unsupported', { chain: id.slice(0, 64) })
+  return { chain, network: chain.network(id.slice(at + 1)) }
+}
