@@ -1,8 +1,9 @@
 import type { Chain, Network } from './chain.ts'
+import { evm } from './eip155/evm.ts'
 import { ChainFault } from './fault.ts'
 
 /** One row per CAIP-2 namespace. */
-export const chains: readonly Chain[] = []
+export const chains: readonly Chain[] = [evm as Chain]
 
 const rows: ReadonlyMap<string, Chain> = new Map(chains.map((row) => [row.namespace, row]))
 
