@@ -79,9 +79,12 @@ export interface SignItem {
   /** Give the same object for the same key within a batch: it then travels once. */
   readonly material: Material
   readonly scheme: string
-  /** `raw`: `data` is the message. `digest`: `data` is the digest that goes into the signature. */
-  readonly input: 'raw' | 'digest'
-  /** What the message is hashed with, as the leaf says; null for Ed25519 and for a given digest. */
+  /**
+   * `raw`: `data` is the message. `digest`: `data` is the digest that goes into the signature. `transaction` and `message`: `data` is what a chain's
+   * codec says is to be signed, a digest of 32 bytes where the algorithm signs digests, otherwise the message.
+   */
+  readonly input: Use
+  /** What the message is hashed with, as the leaf says; null for Ed25519 and for whatever is not `raw`. */
   readonly hash: 'sha256' | 'keccak256' | null
   readonly data: Uint8Array
   readonly proof?: InclusionProof

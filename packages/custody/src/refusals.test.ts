@@ -148,6 +148,40 @@ test('digests of another length, hashes that a row does not have and given diges
     assert.equal(await outcome({ input: 'digest', hash: null, data: new Uint8Array(32) }, made), 'custody.use_refused')
 })
 
+test('a transaction and a message: for the uses of the key only, and only where the leaf names chain, effects and data', async () => {
+  const digest = new Uint8Array(32).fill(7)
+  const ed25519 = await makeKey(client, log, { algorithm: 'ed25519', uses: ['transaction'] })
+  const onlyMessage = await makeKey(client, log, { uses: ['message'] })
+  const ask = async (of: CreatedKey, data: Uint8Array, input: 'transaction' | 'message', changes: object = {}) => {
+    const item = makeItem(log, of, data, input)
+    const leaf = { ...(JSON.parse(Buffer.from(item.leaf).toString()) as object), ...changes }
+    const text = canonicalJson(JSON.parse(JSON.stringify(leaf)) as never)
+    return refusalOf((await client.sign([{ ...item, leaf: utf8(text) }])).results[0])
+  }
+  assert.equal(await ask(key, digest, 'transaction'), 'signed')
+  assert.equal(await ask(key, digest, 'message'), 'signed')
+  assert.equal(await ask(ed25519, message, 'transaction'), 'signed')
+  assert.equal(await ask(ed25519, message, 'message'), 'custody.use_refused')
+  assert.equal(await ask(onlyMessage, digest, 'transaction'), 'custody.use_refused')
+  assert.equal(await ask(key, message, 'transaction'), 'custody.input_refused')
+  // What was given to the codec is not here, so its hash may be any.
+  assert.equal(await ask(key, digest, 'transaction', { data_hash: 'ab'.repeat(32) }), 'signed')
+  const wrong = [
+    { digest: 'ab'.repeat(32) },
+    { input: 'message' },
+    { input: 'digest' },
+    { chain: undefined },
+    { effects: undefined },
+    { effects: 'ab' },
+    { data_hash: undefined },
+    { hash: 'sha256' },
+  ]
+  for (const change of wrong)
+    assert.equal(await ask(key, digest, 'transaction', change), 'custody.leaf_mismatch', JSON.stringify(change))
+  const sent = await client.sign([{ ...makeItem(log, key, digest, 'transaction'), input: 'message' }])
+  assert.equal(refusalOf(sent.results[0]), 'custody.leaf_mismatch')
+})
+
 test('an item that is refused fails none of its neighbours', async () => {
   const good = makeItem(log, key, message)
   const { results } = await client.sign([good, withLeaf({ version: 9 }), makeItem(log, key, message)])

@@ -63,12 +63,14 @@ export interface SignFrame {
   readonly items: readonly FramedItem[]
 }
 
-/** Kinds of input as they travel. */
+/** Kinds of input as they travel: by their place, so append only. */
 const inputs = [
   { input: 'raw', hash: null },
   { input: 'raw', hash: 'sha256' },
   { input: 'raw', hash: 'keccak256' },
   { input: 'digest', hash: null },
+  { input: 'transaction', hash: null },
+  { input: 'message', hash: null },
 ] as const
 /** What is signed and how it is hashed first. */
 export type Input = (typeof inputs)[number]
@@ -228,7 +230,7 @@ function writeMaterial(frame: Buffer, start: number, { spec, envelope }: Materia
 
 function writeItem(frame: Buffer, start: number, item: SignItem, material: number, scheme: number): number {
   const input = inputs.findIndex((known) => known.input === item.input && known.hash === item.hash)
-  if (input === -1) throw new RangeError('input: a digest has no hash')
+  if (input === -1) throw new RangeError('input: only raw data has a hash')
   if (item.recordId.length !== 16) throw new RangeError('recordId: expected 16 bytes')
   frame.set(item.recordId, start)
   let at = frame.writeUInt32BE(item.attempt, start + 16)

@@ -17,7 +17,7 @@ import { createFrontier, leafHash } from '@popsigner/transparency/merkle'
 import { buildLeaf } from '@popsigner/transparency/record'
 import { consistencyPath, inclusionPath, type TileSource } from '@popsigner/transparency/tiles'
 import { SignerClient } from './client.ts'
-import type { CreatedKey, CreatedLog, KeySpec, LogExtension, SignItem, SignResult } from './custodian.ts'
+import type { CreatedKey, CreatedLog, KeySpec, LogExtension, SignItem, SignResult, Use } from './custodian.ts'
 import type { SignerConfig } from './signer/config.ts'
 import { createKeyBytes, initializeCustody } from './signer/init.ts'
 import { signerArguments } from './signer-process.ts'
@@ -186,12 +186,13 @@ export function makeItem(
   log: TestLog,
   key: CreatedKey,
   data: Uint8Array,
-  input: 'raw' | 'digest' = 'raw',
+  input: Use = 'raw',
   hash?: 'sha256' | 'keccak256',
 ): SignItem {
   const spec = parseSpec(key.material.spec)
-  const chosen = input === 'digest' || spec.algorithm === 'ed25519' ? null : (hash ?? 'sha256')
-  const digest = input === 'digest' ? data : chosen === 'keccak256' ? keccak256(data) : sha256(data)
+  const chosen = input !== 'raw' || spec.algorithm === 'ed25519' ? null : (hash ?? 'sha256')
+  const given = input === 'digest' || (input !== 'raw' && spec.algorithm === 'secp256k1')
+  const digest = given ? data : chosen === 'keccak256' ? keccak256(data) : sha256(data)
   const recordId = newId()
   const leaf = buildLeaf({
     log: log.name,
@@ -208,6 +209,7 @@ export function makeItem(
     ...(chosen === null ? {} : { hash: chosen }),
     digest: hex(digest),
     data_hash: hex(sha256(data)),
+    ...(input === 'transaction' || input === 'message' ? { chain: 'eip155:1', effects: hex(sha256(data)) } : {}),
   })
   return {
     recordId,

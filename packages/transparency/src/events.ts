@@ -161,7 +161,9 @@ const apiKeyFacts = {
  * - `key.signed`: authorized and handed to the custodian. `digest` is what goes into the signature, or SHA-256 of the
  *   message where the scheme takes it whole; `data_hash` is SHA-256 of the caller's data, `idempotency` of the
  *   Idempotency-Key; `hash` is absent where the caller gave the digest or the scheme takes the message whole. `policy`
- *   (hash), `rule`, `approvals`, `effects` (hash), `chain` and `sign_mode` say how a transaction was judged.
+ *   (hash), `rule` and `approvals` say how it was judged. Of a `transaction` or `message`, `data_hash` is that of the transaction or
+ *   message as the caller gave it, `effects` SHA-256 of the canonical JSON of what it would do, `chain` the CAIP-2 id, and `sign_mode` the
+ *   way the document was put together, where the chain has several; it has no `hash`.
  * - `key.sign_failed`: the custodian said that it did not make the signature of the `key.signed` named by `record`.
  * - `key.rotated`: `version` is the new primary one, `previous` the one before it.
  * - `key.deleted`: `versions` is how many were destroyed; copies can be opened until `recoverable_until`, if given.

@@ -34,12 +34,15 @@ const anyValues = (digestLength: number): fc.Arbitrary<SignedLeafValues> =>
     address: maybe(anyCommitment),
     userAgent: maybe(anyCommitment),
     idempotency: maybe(anyHex(32)),
+    chain: maybe(fc.constantFrom('eip155:1', 'cosmos:celestia')),
+    effects: maybe(anyHex(32)),
+    signMode: maybe(fc.constantFrom('direct', 'amino')),
   })
 
 /** The same leaf as a record for `buildLeaf`. */
 function recordOf(facts: SignedLeafFacts, values: SignedLeafValues): LeafOf<'key.signed'> {
-  const { id, time, digest, dataHash, request, address, userAgent, idempotency } = values
-  const optional = { request, address, user_agent: userAgent, idempotency }
+  const { id, time, digest, dataHash, request, address, userAgent, idempotency, chain, effects, signMode } = values
+  const optional = { request, address, user_agent: userAgent, idempotency, chain, effects, sign_mode: signMode }
   const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined))
   return { v: 1, event: 'key.signed', ...facts, id, time, digest, data_hash: dataHash, ...present }
 }
@@ -63,7 +66,8 @@ test('a leaf with every optional field, one by one and all at once', () => {
   const build = createSignedLeafBuilder(facts)
   const [values] = fc.sample(anyValues(32), 1) as [SignedLeafValues]
   const optional = { request: 'req_01h455vb4pex5vsknk084sn02v', address: 'A'.repeat(43), userAgent: 'E'.repeat(43) }
-  const all = { ...optional, idempotency: '0'.repeat(64) }
+  const ofChain = { chain: 'eip155:1', effects: '1'.repeat(64), signMode: 'direct' }
+  const all = { ...optional, ...ofChain, idempotency: '0'.repeat(64) }
   const { id, time, digest, dataHash } = values
   for (const some of [{}, ...Object.entries(all).map(([name, value]) => ({ [name]: value })), all]) {
     const one = { id, time, digest, dataHash, ...some }
@@ -92,7 +96,7 @@ test('facts that no leaf may hold are refused when the template is made', () => 
   for (const length of [0, 65, 1.5, -1]) assert.throws(() => createSignedLeafBuilder(facts, length), RangeError)
 })
 
-test('a value of another length is refused, so that none can bring a field of its own', () => {
+test('a value of another form is refused, so that none can bring a field of its own', () => {
   const { log, actor, key, version, public_key, algorithm, scheme, input } = sampleRecord
   const build = createSignedLeafBuilder({ log, actor, key, version, public_key, algorithm, scheme, input })
   const { id, time, digest, data_hash: dataHash } = sampleRecord
@@ -107,6 +111,9 @@ test('a value of another length is refused, so that none can bring a field of it
     time: 'x',
     digest: 'x',
     dataHash: 'x',
+    effects: 'x',
+    chain: 'eip155:1"',
+    signMode: '',
   }
   for (const [name, value] of Object.entries(all)) assert.throws(() => build({ ...good, [name]: value }), RangeError)
 })

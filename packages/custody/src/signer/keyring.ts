@@ -3,7 +3,7 @@ import { type Algorithm, algorithm, isAlgorithm, type SigningHandle } from '@pop
 import { equal, hex } from '@popsigner/crypto/bytes'
 import type { Secret, SecretArena } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
-import type { MaterialKind } from '../custodian.ts'
+import type { MaterialKind, Use } from '../custodian.ts'
 import { openInto, sealedBy } from '../envelope.ts'
 import type { RefusalCode } from '../faults.ts'
 import type { RootKey } from '../key-file.ts'
@@ -87,8 +87,8 @@ export interface OpenedSigner {
   readonly handle: SigningHandle
   readonly keyText: string
   readonly publicKeyHex: string
-  readonly rawAllowed: boolean
-  readonly digestAllowed: boolean
+  /** The uses of the specification that the algorithm can serve. */
+  readonly uses: readonly Use[]
   /** Set when the key is put out: then look it up again. */
   closed: boolean
 }
@@ -175,8 +175,7 @@ export function createKeyring(ports: {
       handle,
       keyText: encodeTypeId('key', spec.key),
       publicKeyHex: hex(spec.publicKey as Uint8Array),
-      rawAllowed: spec.uses.includes('raw'),
-      digestAllowed: row.prehashed && spec.uses.includes('digest'),
+      uses: spec.uses.filter((use) => use !== 'digest' || row.prehashed),
       closed: false,
     }
     cache.set(id, { opened: entry, recent: true })

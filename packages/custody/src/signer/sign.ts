@@ -100,7 +100,7 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   const key = signerOf(batch, item.material, organizationKey)
   if (isRefusal(key)) return key
   if (!key.spec.schemes.includes(item.scheme)) return 'custody.scheme_refused'
-  if (!(item.input.input === 'raw' ? key.rawAllowed : key.digestAllowed)) return 'custody.use_refused'
+  if (!key.uses.includes(item.input.input)) return 'custody.use_refused'
 
   const data = payload.subarray(item.dataAt, item.dataEnd)
   const digest = digestOf(key, item, data)
@@ -122,16 +122,24 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   return outcome
 }
 
+/** What the leaf must say of the data; `data` is null where the codec's caller gave more than is signed. */
+interface Digest {
+  readonly digest: string
+  readonly data: string | null
+}
+
 /**
  * The texts of what is signed: `digest` as the leaf has it, and SHA-256 of the data. Leaves the digest's bytes in
  * `digestBytes`.
  */
-function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): { digest: string; data: string } | null {
-  if (item.input.input === 'digest') {
+function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): Digest | null {
+  const { input } = item.input
+  if (input === 'digest' || (input !== 'raw' && key.algorithm.input === 'digest')) {
     if (data.length !== 32) return null
     digestBytes.set(data)
-    return { digest: digestBytes.toString('hex'), data: hash('sha256', data, 'hex') }
+    return { digest: digestBytes.toString('hex'), data: input === 'digest' ? hash('sha256', data, 'hex') : null }
   }
+  if (input !== 'raw') return { digest: hash('sha256', data, 'hex'), data: null }
   const { hash: hashed } = item.input
   // Where the scheme takes the message whole there is no choice of hash: only P-256's own may be named.
   const allowed = hashed === null ? key.algorithm.hashes.length === 0 : key.algorithm.hashes.includes(hashed)
@@ -156,7 +164,7 @@ function leafSays(
   key: OpenedSigner,
   item: FramedItem,
   recordId: string,
-  digest: { readonly digest: string; readonly data: string },
+  digest: Digest,
 ): boolean {
   let leaf: Record<string, unknown>
   try {
@@ -174,7 +182,7 @@ function leafSays(
   const { input } = item
   return (
     leaf['digest'] === digest.digest &&
-    leaf['data_hash'] === digest.data &&
+    (digest.data === null ? saysChain(leaf) : leaf['data_hash'] === digest.data) &&
     leaf['id'] === recordId &&
     leaf['key'] === key.keyText &&
     leaf['version'] === spec.version &&
@@ -187,6 +195,15 @@ function leafSays(
     leaf['event'] === 'key.signed' &&
     leaf['v'] === 1
   )
+}
+
+/** A transaction or a message: the leaf names the chain and the effects, and the hash of what the caller gave, which is not here. */
+function saysChain(leaf: Record<string, unknown>): boolean {
+  return isHash(leaf['data_hash']) && isHash(leaf['effects']) && typeof leaf['chain'] === 'string'
+}
+
+function isHash(value: unknown): boolean {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 }
 
 function isProven(payload: Buffer, item: FramedItem, log: LogState): boolean {
