@@ -28,6 +28,9 @@ export interface Target {
 }
 
 const data = { data: 'aGVsbG8=', encoding: 'base64', prehashed: false, hash: 'sha256', key_version: 1 }
+/** An unsigned transaction of type 2 for eip155:1. */
+const transaction =
+  '0x02f00109843b9aca008504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080c0'
 const terms = {
   algorithm: 'secp256k1',
   exportable: false,
@@ -86,6 +89,27 @@ export const targets: Readonly<Record<RouteId, Target>> = {
     body: () => ({ ...data, signature: Buffer.alloc(64, 1).toString('base64') }),
     bound: 'key.not_found',
   },
+  'transactions.decode': {
+    body: ({ key }) => ({ chain: 'eip155:1', transaction, context: { abi: [] }, key_id: key }),
+    bound: 'key.not_found',
+  },
+  'keys.signTransaction': {
+    subject: 'key',
+    body: () => ({ chain: 'eip155:1', transaction, context: { abi: [] }, key_version: 1 }),
+    bound: 'key.not_found',
+  },
+  'transactions.signBatch': {
+    body: ({ key }) => ({
+      requests: [{ key_id: key, chain: 'eip155:1', transaction, context: { abi: [] }, key_version: 1 }],
+    }),
+    bound: 'open',
+  },
+  'keys.signMessage': {
+    subject: 'key',
+    body: () => ({ chain: 'eip155:1', convention: 'eip191', message: 'hello', context: { abi: [] }, key_version: 1 }),
+    bound: 'key.not_found',
+  },
+  'keys.addresses': { subject: 'key', query: () => ({ chain: 'eip155:1' }), bound: 'key.not_found' },
   'keys.createWrappingKey': { bound: 'open' },
   'keys.import': {
     body: ({ wrappingKey }) => ({

@@ -9,6 +9,7 @@ type Json = Record<string, unknown>
 const groups: Readonly<Record<RouteGroup, string>> = {
   Keys: 'Create keys, read them, change what they may do, rotate and delete them.',
   Signing: 'Sign and verify, one by one or in batches.',
+  Transactions: 'Say what a transaction or a message of a chain would do, and sign it.',
   'Import and export': 'Bring a key in or give one out, sealed from the one process to the other.',
   Namespaces: 'Environments inside the organization.',
   'API keys': 'Bearer tokens with scopes.',

@@ -3,7 +3,15 @@ import type { ProblemCode } from './problems.ts'
 import type { Scope } from './scopes.ts'
 
 /** The group a route stands under in the documentation. */
-export type RouteGroup = 'Keys' | 'Signing' | 'Import and export' | 'Namespaces' | 'API keys' | 'Audit' | 'Instance'
+export type RouteGroup =
+  | 'Keys'
+  | 'Signing'
+  | 'Transactions'
+  | 'Import and export'
+  | 'Namespaces'
+  | 'API keys'
+  | 'Audit'
+  | 'Instance'
 
 /** One route of the API. Everything that is said about it anywhere is derived from this row. */
 export interface Route {

@@ -6,6 +6,7 @@ import { auditRoutes } from './routes/audit.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { signingRoutes } from './routes/signing.ts'
 import { systemRoutes } from './routes/system.ts'
+import { transactionRoutes } from './routes/transactions.ts'
 import { transferRoutes } from './routes/transfer.ts'
 
 /**
@@ -15,6 +16,7 @@ import { transferRoutes } from './routes/transfer.ts'
 export const routes = {
   ...keyRoutes,
   ...signingRoutes,
+  ...transactionRoutes,
   ...transferRoutes,
   ...accessRoutes,
   ...auditRoutes,

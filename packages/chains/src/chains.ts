@@ -5,6 +5,9 @@ import { ChainFault } from './fault.ts'
 /** One row per CAIP-2 namespace. */
 export const chains: readonly Chain[] = [evm as Chain]
 
+/** Networks whose addresses are told where nobody names one. */
+export const mainNetworks: readonly string[] = ['eip155:1']
+
 const rows: ReadonlyMap<string, Chain> = new Map(chains.map((row) => [row.namespace, row]))
 
 /** The codec and the network of a CAIP-2 id. `chain.unsupported` where no codec has it. */

@@ -101,3 +101,91 @@ export const sampleRecord = {
     data_hash: 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
   },
 }
+
+/** An unsigned transaction of type 2, and the JSON that clients write for it. */
+export const sampleUnsigned =
+  '0x02f00109843b9aca008504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080c0'
+
+export const sampleTransactionJson = {
+  to: '0x3535353535353535353535353535353535353535',
+  value: '0xde0b6b3a7640000',
+  nonce: 9,
+  gas: 21_000,
+  maxFeePerGas: '20000000000',
+  maxPriorityFeePerGas: '1000000000',
+}
+
+/** The same, signed by the private key 1. */
+export const sampleTransaction = {
+  chain: 'eip155:1',
+  effects: [
+    {
+      kind: 'transfer',
+      asset: 'eip155:1/slip44:60',
+      from: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf',
+      to: '0x3535353535353535353535353535353535353535',
+      amount: '1000000000000000000',
+    },
+  ],
+  effects_text: [
+    'Transfer 1 ETH (1000000000000000000) from 0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf to 0x3535353535353535353535353535353535353535',
+  ],
+  effects_hash: '6099be70a5a0858a67c3be40139bdb70d66ae1392156b72dc6160b8bf7121ca4',
+  warnings: [],
+  fee: {
+    asset: 'eip155:1/slip44:60',
+    max: '420000000000000',
+    payer: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf',
+    text: '0.00042 ETH (420000000000000)',
+  },
+  details: {
+    type: 2,
+    chainId: '1',
+    nonce: '9',
+    maxPriorityFeePerGas: '1000000000',
+    maxFeePerGas: '20000000000',
+    gas: '21000',
+    to: '0x3535353535353535353535353535353535353535',
+    value: '1000000000000000000',
+    data: '0x',
+    accessList: [],
+  },
+  signatures: [
+    {
+      signer: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf',
+      signature: 'z9rd2R7NRA1ZrI4ucJKQTlutQdSURzv97OKN3fFvnsAGFq+DFlTsEwjRHrLFSaTGvHRp07wPDi5BN8ZT/aDw/Bw=',
+      record_id: sampleRecordId,
+      key_version: 1,
+    },
+  ],
+  transaction:
+    '0x02f8730109843b9aca008504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080c001a0cfdaddd91ecd440d59ac8e2e7092904e5bad41d494473bfdece28dddf16f9ec0a00616af831654ec1308d11eb2c549a4c6bc7469d3bc0f0e2e4137c653fda0f0fc',
+  hash: '0x6d9b195fbbb2e47a0e3269cc93637b3840acc16cb06550d2cf0d585e2c697212',
+  complete: true,
+}
+
+/** SHA-256 of its effects as long as nobody says who signs. */
+export const sampleUnsignedEffectsHash = '5b48398a258e788587b316104f8e8943f011b004c745a3d386e9af609f037183'
+
+/** `hello`, signed by the private key 1 (EIP-191). */
+export const sampleMessage = {
+  key_id: sampleKeyId,
+  key_version: 1,
+  record_id: sampleRecordId,
+  chain: 'eip155:1',
+  effects: [
+    {
+      kind: 'message',
+      signer: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf',
+      convention: 'eip191',
+      text: 'hello',
+      hash: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
+    },
+  ],
+  effects_text: ['Sign a message (eip191) as 0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf: "hello"'],
+  effects_hash: '79c7cf8d1a9fb3ff76d6195e8e2c812c28f8ae91f26218ec047b719f75eb7459',
+  warnings: [],
+  signer: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf',
+  signature:
+    '0xe5ddc160e4c8f92de507c7db9b982d4f9b7197bfa421864aeadc586bc96b09ae0ba0c5b131650ae4994cff1839341d00f3735ef5abc62ac8fe2cf50f65208e2a1b',
+}

@@ -109,13 +109,18 @@ const recipient: FieldKind<string | null> = {
   toJson: (value) => value,
 }
 
-function listOf<T>(item: FieldKind<T>): FieldKind<readonly T[]> {
+function listOf<T>(item: FieldKind<T>, most?: number): FieldKind<readonly T[]> {
+  const counted = <U>(items: readonly U[], at: string): readonly U[] => {
+    if (most !== undefined && items.length > most)
+      throw new ChainFault('transaction.too_large', { field: at, limit: most })
+    return items
+  }
   return {
-    fromRlp: (value, at) => itemsOf(value, at).map((one, i) => item.fromRlp(one, `${at}[${i}]`)),
+    fromRlp: (value, at) => counted(itemsOf(value, at), at).map((one, i) => item.fromRlp(one, `${at}[${i}]`)),
     toRlp: (values) => values.map((one) => item.toRlp(one)),
     fromJson(value, at) {
       if (!Array.isArray(value)) throw malformed(at, 'expected a list')
-      return (value as readonly Json[]).map((one, i) => item.fromJson(one, `${at}[${i}]`))
+      return counted(value as readonly Json[], at).map((one, i) => item.fromJson(one, `${at}[${i}]`))
     },
     toJson: (values) => values.map((one) => item.toJson(one)),
   }
@@ -229,6 +234,8 @@ export const kinds = {
       r: scalar(order - 1n),
       s: scalar(halfOrder),
     }),
+    // Whose each is takes as long to find as several signatures.
+    64,
   ),
   address,
   parity,
