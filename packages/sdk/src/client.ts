@@ -6,6 +6,7 @@ import { type AuditCalls, createAuditCalls } from './audit.ts'
 import { allowPlainHttp, readBaseUrl } from './base-url.ts'
 import { batchBody, type SigningBatch } from './data.ts'
 import { createKeyCalls, type KeyCalls } from './keys.ts'
+import { createTransactionCalls, type TransactionCalls } from './transactions.ts'
 import { type CallOptions, createTransport, sleep, type Transport } from './transport.ts'
 import { createTrust, type Pins } from './trust.ts'
 import { createMemoryStore, type TrustStore } from './trust-store.ts'
@@ -35,6 +36,7 @@ export interface PopSignerOptions {
 /** A client of one POPSigner server with one API key. Makes no request before the first call. */
 export class PopSigner {
   readonly keys: KeyCalls
+  readonly transactions: TransactionCalls
   readonly namespaces: NamespaceCalls
   readonly apiKeys: ApiKeyCalls
   readonly audit: AuditCalls
@@ -62,6 +64,7 @@ export class PopSigner {
     const trust = createTrust(transport, options.trust ?? createMemoryStore(), options.pins)
     this.#transport = transport
     this.keys = createKeyCalls(transport, trust)
+    this.transactions = createTransactionCalls(transport)
     this.namespaces = createNamespaceCalls(transport)
     this.apiKeys = createApiKeyCalls(transport)
     this.audit = createAuditCalls(transport, trust)

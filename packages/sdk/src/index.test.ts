@@ -19,11 +19,24 @@ test('the exports are these', () => {
     'verifySignature',
   ])
   const client = new sdk.PopSigner({ url: 'https://keys.example.com' })
-  assert.deepEqual(Object.keys(client).sort(), ['apiKeys', 'audit', 'keys', 'namespaces'])
+  assert.deepEqual(Object.keys(client).sort(), ['apiKeys', 'audit', 'keys', 'namespaces', 'transactions'])
   assert.deepEqual(Object.keys(client.keys).sort(), [
-    ...['all', 'cancelDeletion', 'create', 'createBatch', 'delete', 'export', 'exportKey', 'get', 'history', 'import'],
+    ...[
+      'addresses',
+      'all',
+      'cancelDeletion',
+      'create',
+      'createBatch',
+      'delete',
+      'export',
+      'exportKey',
+      'get',
+      'history',
+      'import',
+    ],
     ...['importKey', 'importWrappingKey', 'list', 'rotate', 'sign', 'update', 'verify', 'wholeHistory'],
   ])
+  assert.deepEqual(Object.keys(client.transactions).sort(), ['decode', 'sign', 'signBatch', 'signMessage'])
   assert.deepEqual(Object.keys(client.namespaces).sort(), ['all', 'create', 'delete', 'list'])
   assert.deepEqual(Object.keys(client.apiKeys).sort(), ['all', 'create', 'delete', 'list', 'rotate'])
   assert.deepEqual(Object.keys(client.audit).sort(), [
@@ -49,6 +62,13 @@ const methods: Record<RouteId, (client: sdk.PopSigner) => Promise<unknown>> = {
   'keys.sign': ({ keys }) => keys.sign(id, { data }),
   'sign.batch': (client) => client.signBatch({ requests: [{ key_id: id, data }] }),
   'keys.verify': ({ keys }) => keys.verify(id, { data, signature: new Uint8Array(64) }),
+  'transactions.decode': ({ transactions }) => transactions.decode({ chain: 'eip155:1', transaction: '0x' }),
+  'keys.signTransaction': ({ transactions }) => transactions.sign(id, { chain: 'eip155:1', transaction: '0x' }),
+  'transactions.signBatch': ({ transactions }) =>
+    transactions.signBatch({ requests: [{ key_id: id, chain: 'eip155:1', transaction: '0x' }] }),
+  'keys.signMessage': ({ transactions }) =>
+    transactions.signMessage(id, { chain: 'eip155:1', convention: 'eip191', message: 'a' }),
+  'keys.addresses': ({ keys }) => keys.addresses(id, { chain: 'eip155:1' }),
   'keys.createWrappingKey': ({ keys }) => keys.importWrappingKey(),
   'keys.import': ({ keys }) =>
     keys.import({ name: 'a', namespace: 'b', public_key: '', wrapping_key_id: '', enc: '', ciphertext: '' }),

@@ -49,6 +49,7 @@ export {
   type ReceiptVerification,
   verifyReceipt,
 } from './receipt.ts'
+export type { DecodedTransaction, SignedTransaction, TransactionCalls } from './transactions.ts'
 export type { ExportedPrivateKey, ExportKeyOptions, ImportKeyOptions, KeyToImport } from './transfer.ts'
 export { type AnswerFacts, answerFacts, type CallOptions } from './transport.ts'
 export type { BelievedCheckpoint, Pins } from './trust.ts'

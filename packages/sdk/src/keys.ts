@@ -53,6 +53,12 @@ export interface KeyCalls {
   history(id: string, query?: HistoryQuery, options?: ListOptions): Promise<Output<'keys.history'>>
   /** All of it, page after page. */
   wholeHistory(id: string, options?: ListOptions): AsyncGenerator<Output<'keys.history'>['history'][number], void, void>
+  /** The addresses that the key has, on the network with this CAIP-2 id or on the main one of each chain. */
+  addresses(
+    id: string,
+    query?: NonNullable<Call<'keys.addresses'>['query']>,
+    options?: CallOptions,
+  ): Promise<Output<'keys.addresses'>>
   sign(id: string, signing: Signing, options?: CallOptions): Promise<Output<'keys.sign'>>
   /** Asks the server. To check without it: `verifySignature` with the key's public key. */
   verify(id: string, verification: Verification, options?: CallOptions): Promise<Output<'keys.verify'>>
@@ -99,6 +105,7 @@ export function createKeyCalls(transport: Transport, trust: Trust): KeyCalls {
         (cursor) => history(id, cursor === undefined ? {} : { cursor }, options),
         (page) => page.history,
       ),
+    addresses: (id, query = {}, options) => call('keys.addresses', { params: { id }, query }, options),
     sign: async (id, signing, options) => call('keys.sign', { params: { id }, body: signingBody(signing) }, options),
     verify: async (id, verification, options) =>
       call('keys.verify', { params: { id }, body: verificationBody(verification) }, options),

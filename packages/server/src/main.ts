@@ -20,6 +20,7 @@ import { keyHandlers } from './handlers/keys.ts'
 import type { Services } from './handlers/services.ts'
 import { signingHandlers } from './handlers/signing.ts'
 import { systemHandlers } from './handlers/system.ts'
+import { transactionHandlers } from './handlers/transactions.ts'
 import { transferHandlers } from './handlers/transfer.ts'
 import { createAdmin } from './host/admin.ts'
 import { listOrganizations } from './host/organizations.ts'
@@ -140,6 +141,7 @@ async function main(): Promise<void> {
     handlers: {
       ...keyHandlers(services),
       ...signingHandlers(services, activity),
+      ...transactionHandlers(services, activity),
       ...transferHandlers(services),
       ...accessHandlers(services),
       ...auditHandlers(services),

@@ -8,8 +8,9 @@ import type { Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { findKey } from '../keys/view.ts'
 import type { Activity } from '../log/activity.ts'
-import { readInput, type SigningInput } from '../signing/decide.ts'
+import { type RawInput, readInput } from '../signing/decide.ts'
 import { type Claim, claimOf, type Signature } from '../signing/signing.ts'
+import { createOnce } from './once.ts'
 import type { Services } from './services.ts'
 
 type SigningHandlers = Pick<Handlers, 'keys.sign' | 'sign.batch' | 'keys.verify'>
@@ -18,23 +19,7 @@ type SignatureView = Output<'keys.sign'>
 /** Handlers that sign, and the one that verifies. */
 export function signingHandlers(services: Services, activity: Activity): SigningHandlers {
   const { signing, pool } = services
-  const inProgress = new Set<string>()
-
-  /** Runs one request at a time for each idempotency key. */
-  async function once<T>(context: RequestContext, path: string, run: () => Promise<T>): Promise<T> {
-    if (context.idempotencyKey === null) return run()
-    const name = `${context.caller.credential.apiKey} ${context.route} ${path} ${context.idempotencyKey}`
-    if (inProgress.has(name))
-      throw new RequestFault('request.in_progress', 'A request with this Idempotency-Key has not ended yet.', {
-        retryAfterSeconds: 1,
-      })
-    inProgress.add(name)
-    try {
-      return await run()
-    } finally {
-      inProgress.delete(name)
-    }
-  }
+  const once = createOnce()
 
   return {
     'keys.sign': (context, { params, body }) =>
@@ -53,7 +38,7 @@ export function signingHandlers(services: Services, activity: Activity): Signing
           caller,
           requests.map(({ key_id, ...item }, i) => ({
             key: key_id,
-            input: { ...defaults, ...item } as SigningInput,
+            input: { ...defaults, ...item } as RawInput,
             // Item by item, so that what was refused the first time is decided anew by a repeat.
             claim:
               idempotencyKey === null ? null : claimOf(caller.credential.actor, route, idempotencyKey, i, bodyHash),
@@ -95,7 +80,7 @@ export function signingHandlers(services: Services, activity: Activity): Signing
 }
 
 /** The body's fields in the order of its canonical JSON: the hash of this is that of the canonical body. */
-function claimFor(context: RequestContext, id: string, body: SigningInput): Claim | null {
+function claimFor(context: RequestContext, id: string, body: RawInput): Claim | null {
   if (context.idempotencyKey === null) return null
   const { data, encoding, hash: name, key_version, prehashed } = body
   const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed })

@@ -1,4 +1,5 @@
 import { isProblemCode } from '@popsigner/api/problems'
+import { ChainFault } from '@popsigner/chains/fault'
 import { CustodyFault } from '@popsigner/custody/faults'
 import { CredentialFault } from '../tenants/credential.ts'
 import { RequestFault } from './request-fault.ts'
@@ -11,6 +12,7 @@ export function faultOf(error: unknown): RequestFault {
   if (error instanceof RequestFault) return error
   if (error instanceof CredentialFault) return new RequestFault(error.code, credentialTexts[error.code])
   if (error instanceof CustodyFault) return custody(error)
+  if (error instanceof ChainFault) return chain(error)
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code === 'string') {
     const framework = frameworkFaults[code]
@@ -73,6 +75,33 @@ function custody(fault: CustodyFault): RequestFault {
     default:
       return new RequestFault('custody.refused', `The signer refused: ${fault.code}.`)
   }
+}
+
+/** What a codec refuses is the caller's, and its detail is safe to show. */
+function chain(fault: ChainFault): RequestFault {
+  const { detail } = fault
+  if ('reason' in detail)
+    return new RequestFault(fault.code, `${detail.field}: ${detail.reason}.`, {
+      errors: [{ field: detail.field, message: detail.reason }],
+    })
+  if ('limit' in detail)
+    return new RequestFault(fault.code, `${detail.field}: at most ${detail.limit} are taken.`, {
+      errors: [{ field: detail.field, message: `must be at most ${detail.limit}` }],
+    })
+  if ('convention' in detail)
+    return new RequestFault(
+      fault.code,
+      `The convention ${detail.convention} is not known; known are ${detail.known.join(', ')}.`,
+    )
+  if ('chain' in detail) return new RequestFault(fault.code, `No codec knows the network ${detail.chain}.`)
+  if ('signer' in detail) {
+    if (!('expected' in detail))
+      return new RequestFault(fault.code, `The transaction has the signature of ${detail.signer}.`)
+    return new RequestFault(fault.code, `${detail.signer} is not the signer; it is ${detail.expected.join(' or ')}.`)
+  }
+  if ('field' in detail)
+    return new RequestFault(fault.code, `${detail.field}: expected ${detail.expected}, found ${detail.found}.`)
+  return new RequestFault(fault.code, `The transaction is for ${detail.found} and not for ${detail.expected}.`)
 }
 
 /** Whether a SQLSTATE or system code means that the database is out of reach: it said nothing about the request. */

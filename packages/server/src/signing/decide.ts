@@ -1,6 +1,10 @@
 import { hash as digestOf } from 'node:crypto'
+import type { ToSign } from '@popsigner/chains/chain'
 import { type AlgorithmName, factsOf, type HashName } from '@popsigner/crypto/algorithm-facts'
+import { hex } from '@popsigner/crypto/bytes'
 import { keccak256 } from '@popsigner/crypto/hash'
+import type { Use } from '@popsigner/custody/custodian'
+import type { SignedLeafValues } from '@popsigner/transparency/signed-leaf'
 import type { RequestFault as Refusal } from '../http/request-fault.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import type { SigningKey, SigningKeyVersion } from '../tenants/signing-key.ts'
@@ -8,8 +12,11 @@ import type { SigningKey, SigningKeyVersion } from '../tenants/signing-key.ts'
 /** Bytes that one signature may be asked over. */
 export const maximumDataBytes = 1024 * 1024
 
-/** What a caller asks to have signed. */
-export interface SigningInput {
+/** What a caller asks to have signed: raw data or a digest, or what a chain's codec made of a transaction or message. */
+export type SigningInput = RawInput | PreparedInput
+
+/** Data, and how it is to be hashed. */
+export interface RawInput {
   readonly data: string
   readonly encoding: 'base64' | 'hex' | 'utf8'
   readonly prehashed: boolean
@@ -17,18 +24,34 @@ export interface SigningInput {
   readonly key_version?: number | undefined
 }
 
+/** What a chain's codec says is to be signed, and what the record says of it. */
+export interface PreparedInput {
+  readonly kind: 'transaction' | 'message'
+  readonly toSign: ToSign
+  /** Hex of SHA-256 of what the caller gave. */
+  readonly dataHash: string
+  /** CAIP-2 id. */
+  readonly chain: string
+  /** Hex of the hash of the effects. */
+  readonly effects: string
+  /** The version whose public key it was prepared for. */
+  readonly key_version: number
+}
+
 /** A signature that may be made, with everything its leaf says about it. */
 export interface Decision {
   readonly version: SigningKeyVersion
   readonly scheme: string
-  readonly input: 'raw' | 'digest'
+  readonly input: Use
   readonly hash: HashName | null
-  /** What the caller gave: the message, or the digest. */
-  readonly data: Buffer
+  /** What the signer is given: the message, or the digest. */
+  readonly data: Uint8Array
   /** Hex of what goes into the signature; SHA-256 of the message where the scheme takes it whole. */
   readonly digest: string
   /** Hex of SHA-256 of the caller's data. */
   readonly dataHash: string
+  /** What else the leaf says of a transaction or message. */
+  readonly ofChain: Pick<SignedLeafValues, 'chain' | 'effects' | 'signMode'> | null
 }
 
 /** Whether this key may sign this now: the decision, or the refusal. Pure; it reads only what it is given. */
@@ -41,7 +64,7 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
       `Version ${version.version} of the key is ${version.state}; only an active one signs.`,
     )
   }
-  const input = readInput(key.algorithm as AlgorithmName, request)
+  const input = 'kind' in request ? fromCodec(request) : readInput(key.algorithm as AlgorithmName, request)
   if (input instanceof RequestFault) return input
   if (!key.uses.includes(input.input))
     return new RequestFault('key.use_not_allowed', `The uses of the key do not include ${input.input}.`)
@@ -49,10 +72,7 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
 }
 
 /** The caller's data as the algorithm takes it, or why it does not. Verifying reads it the same way. */
-export function readInput(
-  algorithm: AlgorithmName,
-  request: SigningInput,
-): Omit<Decision, 'version' | 'scheme'> | Refusal {
+export function readInput(algorithm: AlgorithmName, request: RawInput): Omit<Decision, 'version' | 'scheme'> | Refusal {
   const facts = factsOf(algorithm)
   if (request.prehashed && !facts.prehashed)
     return new RequestFault('sign.hash_not_allowed', `${algorithm} does not take a digest.`)
@@ -73,12 +93,19 @@ export function readInput(
       data,
       digest: data.toString('hex'),
       dataHash: digestOf('sha256', data, 'hex'),
+      ofChain: null,
     }
   }
   const dataHash = digestOf('sha256', data, 'hex')
   const hash = request.hash ?? facts.hashes[0] ?? null
   const digest = hash === 'keccak256' ? Buffer.from(keccak256(data)).toString('hex') : dataHash
-  return { input: 'raw', hash, data, digest, dataHash }
+  return { input: 'raw', hash, data, digest, dataHash, ofChain: null }
+}
+
+function fromCodec({ kind, toSign, dataHash, chain, effects }: PreparedInput): Omit<Decision, 'version' | 'scheme'> {
+  const data = 'digest' in toSign ? toSign.digest : toSign.message
+  const digest = 'digest' in toSign ? hex(data) : digestOf('sha256', data, 'hex')
+  return { input: kind, hash: null, data, digest, dataHash, ofChain: { chain, effects, signMode: toSign.signMode } }
 }
 
 /** The bytes that `data` stands for. Base64 must be canonical and padded, hex of whole bytes. */

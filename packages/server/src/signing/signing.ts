@@ -79,6 +79,8 @@ export interface SigningOptions {
 }
 
 export interface Signing {
+  /** The key of this id as signatures are decided on it; null where the caller has none. */
+  find(caller: Caller, keyId: string): Promise<SigningKey | null>
   /** One signature, or why there is none. Never rejects for what the item itself can be refused for. */
   sign(caller: Caller, keyId: string, input: SigningInput, claim: Claim | null): Promise<Signature | RequestFault>
   /** The same for many, an answer for each. Their quota is taken in this order. */
@@ -181,6 +183,7 @@ export function createSigning(options: SigningOptions): Signing {
       address: commit(caller.address, id),
       userAgent: commit(caller.userAgent, id),
       idempotency: claim?.key,
+      ...decision.ofChain,
     })
     const { organization } = caller.credential
     // RFC 6962 §2.1: a leaf is hashed with a zero byte before it.
@@ -514,6 +517,7 @@ export function createSigning(options: SigningOptions): Signing {
   }
 
   return {
+    find: keyFor,
     async sign(caller, keyId, input, claim) {
       const made = await sign(caller, keyId, input, claim).catch(refusalFor)
       if (made instanceof RequestFault) observe('refused')
