@@ -329,8 +329,8 @@ test('wrong types and unknown fields are refused, and the field is named', async
       assertBlames(answer, 'body', `${id}: ${whole}`)
     }
   }
-  const lookups = ['requests[0].key_id', 'wrapping_key_id']
-  const texts = ['requests[0].data', 'data']
+  const lookups = ['requests[0].key_id', 'key_id', 'wrapping_key_id']
+  const texts = ['requests[0].data', 'data', 'requests[0].transaction', 'transaction', 'message']
   assert.deepEqual(
     accepted
       .filter(
@@ -350,8 +350,23 @@ test('wrong types and unknown fields are refused, and the field is named', async
       'keys.createBatch: rotate_every_days = null',
       'keys.import: metadata.no_such_field = unknown field',
       'keys.import: rotate_every_days = null',
+      'keys.signMessage: message = -1',
+      'keys.signMessage: message = 0.5',
+      'keys.signMessage: message = 9007199254740991',
+      'keys.signMessage: message = []',
+      'keys.signMessage: message = [null]',
+      'keys.signMessage: message = null',
+      'keys.signMessage: message = true',
+      'keys.signMessage: message = {"a":1}',
+      'keys.signMessage: message = {}',
+      'keys.signTransaction: transaction = {"a":1}',
+      'keys.signTransaction: transaction = {}',
       'keys.update: metadata.no_such_field = unknown field',
       'keys.update: rotate_every_days = null',
+      'transactions.decode: transaction = {"a":1}',
+      'transactions.decode: transaction = {}',
+      'transactions.signBatch: requests[0].transaction = {"a":1}',
+      'transactions.signBatch: requests[0].transaction = {}',
     ],
   )
 })

@@ -131,6 +131,26 @@ test('every route answers its good path as its row says', async () => {
     }),
     { valid: true },
   )
+  const unsigned = { to: `0x${'35'.repeat(20)}`, nonce: 9, gas: 21_000, gasPrice: '20000000000', value: '1' }
+  const read = await good('transactions.decode', { body: { chain: 'eip155:1', transaction: unsigned, key_id: id } })
+  const ofChain = await good('keys.signTransaction', { id, body: { chain: 'eip155:1', transaction: read.transaction } })
+  assert.deepEqual([ofChain.complete, ofChain.effects_hash], [true, read.effects_hash])
+  const { transactions } = await good('transactions.signBatch', {
+    body: {
+      requests: [
+        { key_id: id, chain: 'eip155:1', transaction: unsigned },
+        { key_id: id, chain: 'eip155:10', transaction: read.transaction },
+        { key_id: 'nothing', chain: 'eip155:1', transaction: unsigned },
+      ],
+    },
+  })
+  assert.equal(transactions[0].transaction, ofChain.transaction)
+  assert.deepEqual(
+    [transactions[1].error.code, transactions[2].error.code],
+    ['transaction.chain_mismatch', 'key.not_found'],
+  )
+  await good('keys.signMessage', { id, body: { chain: 'eip155:1', convention: 'eip191', message: 'hello' } })
+  await good('keys.addresses', { id, query: { chain: 'eip155:1' } })
   await good('keys.rotate', { id, body: { keep_active: true } })
   await good('keys.import', { body: await importBody() })
   await good('keys.export', {

@@ -4,6 +4,7 @@ import {
   type Authorization,
   type AuthorizationRequest,
   type BigNumberish,
+  copyRequest,
   getAddress,
   getBigInt,
   hexlify,
@@ -47,10 +48,12 @@ export class PopSignerEthers extends AbstractSigner {
   }
 
   async signTransaction(request: TransactionRequest): Promise<string> {
+    // Sending, ethers hands over a `Transaction`, whose fields are not its own properties.
+    const given = copyRequest(request)
     const { from, to, ...rest } = await resolveProperties({
-      ...request,
-      to: request.to ? resolveAddress(request.to, this) : undefined,
-      from: request.from ? resolveAddress(request.from, this) : undefined,
+      ...given,
+      to: given.to ? resolveAddress(given.to, this) : undefined,
+      from: given.from ? resolveAddress(given.from, this) : undefined,
     })
     if (from && getAddress(from) !== this.address)
       throw new TypeError(`from: the transaction is of ${from} and this signer of ${this.address}`)

@@ -33,6 +33,15 @@ const kinds = {
     data: keccak256(data),
     signature: secp256k1.sign(keccak256(data), secret, { prehash: false }),
   },
+  'secp256k1 transaction': {
+    fields: {
+      ...{ algorithm: 'secp256k1', input: 'transaction', digest: hex(keccak256(data)) },
+      ...{ chain: 'eip155:1', effects: '11'.repeat(32) },
+    },
+    publicKey: secp256k1.getPublicKey(secret, true),
+    data,
+    signature: secp256k1.sign(keccak256(data), secret, { prehash: false }),
+  },
   'p256 sha256': {
     fields: { algorithm: 'p256', hash: 'sha256', digest: hex(sha256(data)) },
     publicKey: p256.getPublicKey(secret, true),

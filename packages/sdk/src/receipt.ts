@@ -115,7 +115,10 @@ function checkLeaf(leaf: LeafRecord, { recordId, publicKey, data, signature }: R
 function judgeData(leaf: LeafOf<'key.signed'>, data: Uint8Array): string | null {
   if (hex(sha256(data)) !== leaf.data_hash) return 'The record is of other data.'
   // How a transaction or message becomes the digest is for the chain's codec to say.
-  if (leaf.input === 'transaction' || leaf.input === 'message') return null
+  if (leaf.input === 'transaction' || leaf.input === 'message') {
+    const whole = leaf.hash === undefined && leaf.chain !== undefined && leaf.effects !== undefined
+    return whole ? null : 'The record of a transaction or message lacks its chain or effects, or names a hash.'
+  }
   const digest = digestOf(leaf, data)
   if (digest === null) return 'How the data became the digest in the record is not understood.'
   return equal(digest, fromHex(leaf.digest)) ? null : 'The digest in the record is not that of the data.'

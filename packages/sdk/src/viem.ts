@@ -30,22 +30,13 @@ export async function createViemAccount(client: PopSigner, options: EvmKeyOption
       const { chainId } = transaction
       if (chainId === undefined) throw new TypeError('transaction: chainId is missing')
       // The blobs are not part of what is signed, and would travel for nothing.
-      const unsigned = await serializer(
-        ('sidecars' in transaction && transaction.sidecars
-          ? { ...transaction, sidecars: false }
-          : transaction) as TransactionSerializable,
-      )
-      const signature = await key.signTransaction(unsigned, chainId)
-      const signed = await serializer(transaction as TransactionSerializable, signature)
-      const canonical = await serializer(
-        ('sidecars' in transaction && transaction.sidecars
-          ? { ...transaction, sidecars: false }
-          : transaction) as TransactionSerializable,
-        signature,
-      )
-      const signer = await recoverTransactionAddress({ serializedTransaction: canonical as never })
+      const bare = 'sidecars' in transaction ? { ...transaction, sidecars: false as const } : transaction
+      const { r, s, yParity } = await key.signTransaction(await serializer(bare), chainId)
+      const signature = { r, s, yParity, v: BigInt(27 + yParity) }
+      const signed = await serializer(bare, signature)
+      const signer = await recoverTransactionAddress({ serializedTransaction: signed as never })
       if (signer !== key.address) throw new RangeError(`signature: it is of ${signer} and not of ${key.address}`)
-      return signed as never
+      return (await serializer(transaction, signature)) as never
     },
     async signTypedData(typed) {
       const { domain, types, primaryType, message } = typed as unknown as {

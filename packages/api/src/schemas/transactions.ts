@@ -10,13 +10,11 @@ const maxTransactionText = 4_000_000
 
 const chain = z
   .string()
-  .max(128)
+  .regex(/^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}$/, 'must be a CAIP-2 id such as eip155:1')
   .meta({ description: 'The network, as a CAIP-2 id.', examples: ['eip155:1'] })
 
-const anyJson = z.json() as z.ZodType<Json>
-
-/** A value of JSON. */
-type Json = string | number | boolean | null | Json[] | { [name: string]: Json }
+/** Whatever JSON has: the codec of the chain reads it. */
+const anyJson = z.unknown().refine((value) => value !== undefined, 'is required')
 
 const transaction = z
   .union([z.string().max(maxTransactionText), z.record(z.string(), anyJson)])
@@ -168,7 +166,7 @@ export const messageSigning = z
     chain,
     convention: z
       .string()
-      .max(64)
+      .regex(/^[a-z0-9-]{1,64}$/, 'must be lower-case letters, digits and dashes')
       .meta({ description: 'How the message is signed. EVM: `eip191`, `eip712`, `eip7702`.', examples: ['eip191'] }),
     message: anyJson.describe(
       'What the convention takes. `eip191`: text, or `{"raw": "0x…"}` for bytes. `eip712`: `{types, primaryType, domain, message}`. `eip7702`: `{chainId, address, nonce}`.',

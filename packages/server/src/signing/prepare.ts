@@ -134,7 +134,7 @@ export function viewTransaction({ chain, network, tx }: ReadTransaction, made: r
   return {
     ...viewMeaning(network, chain.effects(tx), chain.warnings(tx)),
     fee: fee && { ...fee, text: amountInWords(fee.max, fee.asset) },
-    details: chain.details(tx) as Record<string, MutableJson>,
+    details: { ...chain.details(tx) },
     signatures: before.map(({ signer, signature }) => {
       const own = made.find((one) => startsWith(signature, one.signature))
       return {
@@ -148,9 +148,6 @@ export function viewTransaction({ chain, network, tx }: ReadTransaction, made: r
     complete: chain.complete(tx),
   }
 }
-
-/** JSON as the schemas have it. */
-type MutableJson = string | number | boolean | null | MutableJson[] | { [name: string]: MutableJson }
 
 /** Chains write the 64 bytes first, and some a byte behind them. */
 function startsWith(whole: Uint8Array, part: Uint8Array): boolean {
