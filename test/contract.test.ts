@@ -131,7 +131,7 @@ test('every route answers its good path as its row says', async () => {
     }),
     { valid: true },
   )
-  const unsigned = { to: `0x${'35'.repeat(20)}`, nonce: 9, gas: 21_000, gasPrice: '20000000000', value: '1' }
+  const unsigned = transactionOf(9)
   const read = await good('transactions.decode', { body: { chain: 'eip155:1', transaction: unsigned, key_id: id } })
   const ofChain = await good('keys.signTransaction', { id, body: { chain: 'eip155:1', transaction: read.transaction } })
   assert.deepEqual([ofChain.complete, ofChain.effects_hash], [true, read.effects_hash])
@@ -421,6 +421,11 @@ test('a receipt comes as JSON or as text, as it is asked for', async () => {
   )
 })
 
+/** An unsigned transaction in the JSON that clients write. */
+function transactionOf(nonce: number): object {
+  return { to: `0x${'35'.repeat(20)}`, nonce, gas: 21_000, gasPrice: '20000000000', value: '1' }
+}
+
 interface Repeatable {
   /** The request, and the same with something else in it; the other is null where there is nothing to be different. */
   make(): Promise<{ id?: string; body: object; other: object | null }>
@@ -466,6 +471,29 @@ const repeatable: Partial<Record<RouteId, Repeatable>> = {
         },
         other: { requests: [{ key_id: id, data: 'aGk=' }] },
       }
+    },
+    same: (signed) => signed,
+  },
+  'keys.signTransaction': {
+    make: async () => {
+      const body = { chain: 'eip155:1', transaction: transactionOf(1) }
+      return { id: (await newKey()).id, body, other: { ...body, transaction: transactionOf(2) } }
+    },
+    same: (signed) => signed,
+  },
+  'transactions.signBatch': {
+    make: async () => {
+      const { id } = await newKey()
+      const request = { key_id: id, chain: 'eip155:1' }
+      const [one, two] = [1, 2].map((nonce) => ({ ...request, transaction: transactionOf(nonce) }))
+      return { body: { requests: [one, two] }, other: { requests: [one] } }
+    },
+    same: (signed) => signed,
+  },
+  'keys.signMessage': {
+    make: async () => {
+      const body = { chain: 'eip155:1', convention: 'eip191', message: 'hello' }
+      return { id: (await newKey()).id, body, other: { ...body, message: 'hellO' } }
     },
     same: (signed) => signed,
   },

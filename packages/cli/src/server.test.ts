@@ -523,3 +523,48 @@ test('signer facts, requests made visible, and scopes as the server has them', a
   }
   assert.deepEqual(document.components.schemas.Scope.enum, Object.keys(scopes))
 })
+
+test('a transaction is decoded, signed and batched; a message is signed; addresses are listed', async () => {
+  await answer('keys', 'create', 'treasury')
+  const unsigned =
+    '0x02f00109843b9aca008504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080c0'
+  const chain = ['--chain', 'eip155:1']
+  const addresses = await answer<{ address: string; chain: string }[]>('keys', 'addresses', 'treasury')
+  const address = addresses[0]?.address ?? ''
+  assert.match(address, /^0x[0-9a-fA-F]{40}$/)
+  const decoded = await popsigner(['transaction', 'decode', ...chain, '--key', 'treasury', unsigned])
+  assert.equal(decoded.exit, 0, decoded.stderr)
+  assert.match(decoded.stdout, new RegExp(`^Transfer 1 ETH \\(1000000000000000000\\) from ${address} to 0x3535`, 'm'))
+  assert.match(decoded.stdout, /^fee +at most 0.00042 ETH \(420000000000000\)$/m)
+  assert.match(decoded.stdout, /^complete +no$/m)
+  writeFileSync(join(server.directory, 'unsigned.hex'), `${unsigned}\n`)
+  const signed = await popsigner(['transaction', 'sign', 'treasury', ...chain, '@unsigned.hex'])
+  assert.equal(signed.exit, 0, signed.stderr)
+  assert.match(signed.stdout, /^0x02f873[0-9a-f]+\n$/)
+  assert.match(signed.stderr, /Transfer 1 ETH[\s\S]*✓ signed with treasury v1 {2}record rec_\w+ {2}hash 0x/)
+  const json = JSON.stringify({ to: address, nonce: 1, gas: 21000, gasPrice: '1' })
+  const read = await answer<{ complete: boolean; signatures: { signer: string }[] }>(
+    ...['transaction', 'sign', 'treasury', ...chain, json],
+  )
+  assert.deepEqual([read.complete, read.signatures[0]?.signer], [true, address])
+  const again = await fails(1, 'transaction', 'sign', 'treasury', ...chain, signed.stdout.trim())
+  assert.equal(again.code, 'transaction.already_signed')
+  assert.equal((await fails(2, 'transaction', 'decode', ...chain, `${unsigned}00`)).code, 'transaction.malformed')
+  const items = [unsigned, '0x', unsigned].map((transaction) => ({ key: 'treasury', chain: 'eip155:1', transaction }))
+  const batch = await popsigner(['transaction', 'sign-batch', '-'], {
+    stdin: items.map((item) => JSON.stringify(item)).join('\n'),
+  })
+  assert.equal(batch.exit, 8)
+  const lines = batch.stdout.trim().split('\n')
+  assert.equal(lines.length, 3)
+  assert.equal(lines[0]?.split('\t')[1], signed.stdout.trim())
+  assert.match(lines[1] ?? '', /✕ transaction.malformed/)
+  const message = await popsigner(['sign-message', 'treasury', ...chain, 'hello'])
+  assert.match(message.stdout, /^0x[0-9a-f]{128}1[bc]\n$/)
+  assert.match(message.stderr, /Sign a message \(eip191\) as 0x\w+: "hello"/)
+  const raw = await answer<{ effects: { kind: string }[] }>('sign-message', 'treasury', ...chain, '--raw', '0x00')
+  assert.deepEqual(
+    raw.effects.map(({ kind }) => kind),
+    ['message', 'opaque'],
+  )
+})

@@ -7,6 +7,7 @@ import { instanceCommands } from './commands/instance.ts'
 import { keyCommands } from './commands/keys.ts'
 import { namespaceCommands } from './commands/namespaces.ts'
 import { signCommands } from './commands/sign.ts'
+import { transactionCommands } from './commands/transaction.ts'
 import { transferCommands } from './commands/transfer.ts'
 import { completionScript, shells } from './completion.ts'
 import { misuse } from './failure.ts'
@@ -23,6 +24,14 @@ export const groups: readonly GroupRow[] = [
     path: 'keys',
     summary: 'Create, change and delete keys',
     examples: ['popsigner keys create first', 'popsigner keys list'],
+  },
+  {
+    path: 'transaction',
+    summary: 'Read and sign transactions of chains',
+    examples: [
+      'popsigner transaction decode --chain eip155:1 @unsigned.hex',
+      'popsigner transaction sign treasury --chain eip155:1 @unsigned.hex',
+    ],
   },
   {
     path: 'namespaces',
@@ -85,6 +94,7 @@ export const rows: readonly CommandRow[] = [
   ...keyCommands,
   ...transferCommands,
   ...signCommands,
+  ...transactionCommands,
   ...auditCommands,
   ...namespaceCommands,
   ...apiKeyCommands,

@@ -90,7 +90,11 @@ test('type 3 and 4: what they must have', () => {
   refusal(typed(3, [...common.with(5, '0x'), '0x01', [hash]]), 'transaction.malformed', 'transaction.to')
   refusal(typed(4, [...common, []]), 'transaction.malformed', 'transaction.authorizationList')
   const authorization = ['0x01', to, '0x', '0x', '0x01', '0x01']
-  refusal(typed(4, [...common, Array(65).fill(authorization)]), 'transaction.too_large', 'transaction.authorizationList')
+  refusal(
+    typed(4, [...common, Array(65).fill(authorization)]),
+    'transaction.too_large',
+    'transaction.authorizationList',
+  )
   // R that is on no point: nobody signed the authorization.
   refusal(
     typed(4, [...common, [['0x01', to, '0x', '0x', '0x05', '0x01']]]),

@@ -67,6 +67,27 @@ export const keyCommands: readonly CommandRow[] = [
     },
   },
   {
+    path: 'keys addresses',
+    summary: 'List the addresses of a key',
+    description:
+      'Of each version, the primary one first. Without --chain on the main network of each chain that is known.',
+    arguments: [keyArgument],
+    options: [{ flags: '--chain <id>', description: 'The network as a CAIP-2 id: eip155:1.' }],
+    examples: ['popsigner keys addresses treasury', 'popsigner keys addresses treasury --chain eip155:8453'],
+    speaksTo: 'api',
+    run: async (session, given) => {
+      const chain = given.text('chain')
+      const id = await findKeyId(session, given.argument(0))
+      const { addresses } = await session.client().keys.addresses(id, chain === undefined ? {} : { chain })
+      if (session.output.json) session.output.object(addresses)
+      else
+        session.output.table(
+          ['ADDRESS', 'NETWORK', 'KIND', 'VERSION'],
+          addresses.map((one) => [one.address, one.chain, one.kind, one.key_version]),
+        )
+    },
+  },
+  {
     path: 'keys list',
     summary: 'List keys',
     description: 'Newest first. Without --all one page; what is left out is said on standard error.',
