@@ -13,6 +13,7 @@ import {
   measureRates,
   measureSingles,
   measureSustained,
+  measureTransactions,
   type Row,
 } from './rows.ts'
 import { createKeys, measureSync, type Plan, setStage } from './stage.ts'
@@ -91,6 +92,7 @@ async function bench(args: string[]): Promise<number> {
 
   await measureSingles(stage, put)
   await measureBatches(stage, put)
+  await measureTransactions(stage, put)
   await measureKeys(stage, put)
   await measureBeside(stage, put)
   await measureSustained(stage, put)

@@ -3,7 +3,16 @@ import type { BesideResult } from './beside.ts'
 import { openDatabase } from './database.ts'
 import { idSlot, type LoadResult } from './load.ts'
 import { memoryOf } from './processes.ts'
-import { batchRequest, createRequest, type LoadOptions, median, readRequest, type Stage, signRequest } from './stage.ts'
+import {
+  batchRequest,
+  createRequest,
+  type LoadOptions,
+  median,
+  readRequest,
+  type Stage,
+  signRequest,
+  transactionRequest,
+} from './stage.ts'
 
 /** One line of the table. Times in milliseconds; what was not measured is null. */
 export interface Row {
@@ -97,6 +106,14 @@ async function measureHundreds(stage: Stage, put: Put, section: string, connecti
     loop,
   )
   put({ ...summary(section, 'batch of 100', connections, real), ratio, ratioTo: 'bare loop' })
+}
+
+/** A transfer on an EVM network: read, signed, and answered with what it does. */
+export async function measureTransactions(stage: Stage, put: Put): Promise<void> {
+  for (const connections of [1, 32, 128]) {
+    const signed = await stage.load('instance', transactionRequest(stage.instance.token), { connections })
+    put(plain('transactions', 'sign an EVM transfer', connections, signed))
+  }
 }
 
 /** Reads of a key, and making keys. */

@@ -170,6 +170,18 @@ export function batchRequest(token: string, ids: readonly string[]): string {
   return httpRequest('POST', '/v1/sign/batch', token, JSON.stringify({ requests, encoding: 'base64' }))
 }
 
+/** A request that signs a transfer of type 2 on eip155:1. */
+export function transactionRequest(token: string): string {
+  const transaction =
+    '0x02f00109843b9aca008504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080c0'
+  return httpRequest(
+    'POST',
+    `/v1/keys/${idSlot}/sign-transaction`,
+    token,
+    JSON.stringify({ chain: 'eip155:1', transaction }),
+  )
+}
+
 export function readRequest(token: string): string {
   return httpRequest('GET', `/v1/keys/${idSlot}`, token)
 }

@@ -6,7 +6,7 @@ import { PopSigner } from '@popsigner/sdk'
 import { Transaction } from 'ethers'
 import { type Hex, hexToBytes, recoverTransactionAddress, serializeTransaction } from 'viem'
 import { makeKey } from './crash/tenant.ts'
-import { startInstance, type TestInstance } from './instance.ts'
+import { pause, startInstance, type TestInstance } from './instance.ts'
 
 // Transactions and messages through the whole instance: what is recorded, what is refused, what a repeat gets.
 
@@ -95,6 +95,12 @@ test('uses, states, versions, namespaces: what a key may not sign it does not, a
   await client.keys.update(transactions.id, { state: 'suspended' }, { ifMatch: '*' })
   await refused(client.transactions.sign(transactions.id, { chain, transaction: unsigned(1) }), 'key.state_forbids')
   assert.equal((await client.audit.logs({ event_type: 'key.signed', limit: 1 })).logs[0]?.leaf_index, before)
+  // That it was refused is: under the key, at most a second later.
+  await pause(1_500)
+  const { logs } = await client.audit.logs({ event_type: 'key.sign_denied' })
+  const denied = logs.map((record) => `${record.key_id} ${record.metadata['code']}`)
+  assert.ok(denied.includes(`${messages.id} key.use_not_allowed`), denied.join('\n'))
+  assert.ok(denied.includes(`${transactions.id} key.use_not_allowed`), denied.join('\n'))
 })
 
 test('what is not understood whole, or is not this key’s, is refused with the field', async () => {

@@ -13,6 +13,7 @@ import {
   attach,
   inputsOf,
   messageInput,
+  type ReadTransaction,
   readMessage,
   readTransaction,
   signerOf,
@@ -31,7 +32,12 @@ type TransactionHandlers = Pick<
 >
 type Item = Input<'transactions.signBatch'>['body']['requests'][number]
 type SignedTransaction = Output<'keys.signTransaction'>
-type Prepared = { readonly key: SigningKey; readonly asked: readonly AskedSignature[] }
+type Prepared = {
+  readonly key: SigningKey
+  readonly version: number
+  readonly read: ReadTransaction
+  readonly asked: readonly AskedSignature[]
+}
 
 /** How long transactions of one batch are read before other requests have their turn. */
 const turnMilliseconds = 5
@@ -52,12 +58,19 @@ export function transactionHandlers(services: Services, activity: Activity): Tra
     const key = await keyOf(caller, item.key_id)
     const version = versionOf(key, item.key_version)
     const signer = signerOf(key, version)
-    const inputs = inputsOf(readTransaction(item, signer), signer, version.version)
-    return { key, asked: inputs.map((input, i) => ({ key: item.key_id, input, claim: claim(i) })) }
+    const read = readTransaction(item, signer)
+    const inputs = inputsOf(read, signer, version.version)
+    return {
+      key,
+      version: version.version,
+      read,
+      asked: inputs.map((input, i) => ({ key: item.key_id, input, claim: claim(i) })),
+    }
   }
 
   /** The answer for an item whose signatures were made, each or none. Throws the first refusal. */
-  function conclude(item: Item, key: SigningKey, made: readonly (Signature | RequestFault)[]): SignedTransaction {
+  function conclude(item: Item, prepared: Prepared, made: readonly (Signature | RequestFault)[]): SignedTransaction {
+    const { key } = prepared
     const signatures = made.map((one) => {
       if (one instanceof RequestFault) throw one
       return one
@@ -65,7 +78,8 @@ export function transactionHandlers(services: Services, activity: Activity): Tra
     const [first] = signatures as [Signature]
     // A repeat signs with the version of the first time, which may not be the primary one any more.
     const signer = signerOf(key, versionOf(key, first.version))
-    const signed = attach(readTransaction(item, signer), signer, signatures)
+    const read = first.version === prepared.version ? prepared.read : readTransaction(item, signer)
+    const signed = attach(read, signer, signatures)
     return {
       key_id: key.text,
       key_version: first.version,
@@ -84,22 +98,22 @@ export function transactionHandlers(services: Services, activity: Activity): Tra
     'keys.signTransaction': (context, { params, body }) =>
       once(context, params.id, async () => {
         const item = { key_id: params.id, ...body }
-        const { key, asked } = await prepare(context.caller, item, claimsFor(context, params.id, body))
-        return conclude(item, key, await signing.signAll(context.caller, asked))
+        const prepared = await prepare(context.caller, item, claimsFor(context, params.id, body))
+        return conclude(item, prepared, await signing.signAll(context.caller, prepared.asked))
       }),
 
     'transactions.signBatch': (context, { body }) =>
       once(context, '', async () => {
         const claim = claimsFor(context, '', body)
         const asked: AskedSignature[] = []
-        const items: (RequestFault | { readonly key: SigningKey; readonly from: number; readonly to: number })[] = []
+        const items: (RequestFault | { readonly prepared: Prepared; readonly from: number })[] = []
         let turn = performance.now()
         for (const item of body.requests) {
           try {
             const from = asked.length
             const one = await prepare(context.caller, item, (i) => claim(from + i))
             asked.push(...one.asked)
-            items.push({ key: one.key, from, to: asked.length })
+            items.push({ prepared: one, from })
           } catch (error) {
             items.push(refusal(error))
           }
@@ -115,7 +129,7 @@ export function transactionHandlers(services: Services, activity: Activity): Tra
             const item = body.requests[i] as Item
             try {
               if (one instanceof RequestFault) throw one
-              return conclude(item, one.key, made.slice(one.from, one.to))
+              return conclude(item, one.prepared, made.slice(one.from, one.from + one.prepared.asked.length))
             } catch (error) {
               const { code, detail } = refusal(error)
               if (/^(key|quota)\./.test(code)) activity.denied(context.caller, 'key.sign_denied', code, null)

@@ -176,9 +176,9 @@ export function createAccess(credentials: Credentials, activity: Activity, metri
         fault.code !== 'key.not_found' && context.subject?.startsWith('key_') === true ? context.subject : null
       activity.denied(
         context.caller,
-        context.route === 'keys.sign' ? 'key.sign_denied' : 'auth.denied',
+        signingRoutes.has(context.route) ? 'key.sign_denied' : 'auth.denied',
         fault.code,
-        context.route === 'keys.sign' ? key : null,
+        signingRoutes.has(context.route) ? key : null,
       )
     },
   }
@@ -191,6 +191,9 @@ function tooManyFailures(): RequestFault {
     { retryAfterSeconds: 1 },
   )
 }
+
+/** Routes that sign with the key in their path. */
+const signingRoutes: ReadonlySet<RouteId> = new Set(['keys.sign', 'keys.signTransaction', 'keys.signMessage'])
 
 const deniedCodes =
   /^(scope\.|quota\.|key\.(state_forbids|use_not_allowed|not_exportable|not_found)|export\.recipient_not_allowed|waiting_days\.)/
