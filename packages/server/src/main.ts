@@ -25,6 +25,7 @@ import { createAdmin } from './host/admin.ts'
 import { listOrganizations } from './host/organizations.ts'
 import { createAccess } from './http/access.ts'
 import { createApp } from './http/app.ts'
+import { createBulk } from './http/bulk.ts'
 import { RequestFault } from './http/request-fault.ts'
 import { createJobs } from './jobs/jobs.ts'
 import { createActivity } from './log/activity.ts'
@@ -110,13 +111,17 @@ async function main(): Promise<void> {
       )
       .catch((error: unknown) => log.warn('the use of an API key was not noted', errorFields(error)))
   })
+  let signatures = 0
   const signing = createSigning({
     pool,
     organizations,
     authorizer,
     signer,
     keeper,
-    observe: metrics.signature,
+    observe: (outcome) => {
+      signatures++
+      metrics.signature(outcome)
+    },
     onError: (error) => log.error('signing failed', errorFields(error)),
   })
   let wake = (): void => {}
@@ -135,6 +140,7 @@ async function main(): Promise<void> {
   const app = createApp({
     access: createAccess(credentials, activity, metrics),
     metrics,
+    bulk: createBulk(() => signatures),
     log,
     ...(https ? { https } : {}),
     handlers: {

@@ -23,7 +23,8 @@ import { type Decision, decide, type SigningInput } from './decide.ts'
 
 /** How long after its commit a signature may still be made. */
 const deadlineMilliseconds = 10_000
-const maximumDecisions = 6
+/** Under one change after another of the organization a signature is decided again so often, which takes about a second. */
+const maximumDecisions = 20
 const coverMilliseconds = 2_000
 /** How often an item is handed over again when the signer refused it for what has changed since it was decided. */
 const maximumHandOvers = 4
