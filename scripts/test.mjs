@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { check } from './checks.mjs'
 import { fail, install, root, say } from './installed.mjs'
-import { node24 } from './node24.mjs'
+import { compileCache, node24 } from './node24.mjs'
 
 const args = process.argv.slice(2)
 const coverage = args.includes('--coverage')
@@ -28,7 +28,12 @@ function runTests(chosen) {
     for (const name of ['crypto', 'transparency', 'custody', 'api'])
       options.push(`--test-coverage-include=packages/${name}/src/**/*.ts`)
   }
-  const child = spawn(node24(), [...options, ...chosen], { cwd: root, stdio: ['inherit', 'pipe', 'inherit'] })
+  const child = spawn(node24(), [...options, ...chosen], {
+    cwd: root,
+    stdio: ['inherit', 'pipe', 'inherit'],
+    // What was translated before has no lines to count.
+    env: coverage ? process.env : { NODE_COMPILE_CACHE: compileCache, ...process.env },
+  })
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   // Node prints failures after its counts; the counts are said again, so that they are what one sees last.
   let counts = []
