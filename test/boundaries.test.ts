@@ -41,7 +41,7 @@ const allowed: Record<string, Row> = {
     node: true,
   },
   sdk: { rooms: ['api', 'transparency', 'crypto'], libraries: ['@noble/curves'], node: [] },
-  cli: { rooms: ['sdk', 'server'], libraries: ['commander'], node: true },
+  cli: { rooms: ['sdk', 'server'], libraries: ['commander', 'jq-web'], node: true },
 }
 
 /** Files that may import more than their package's row, each with its reason. */

@@ -64,6 +64,10 @@ export interface GroupRow {
 
 const common: readonly OptionRow[] = [
   { flags: '--json', description: 'Data as JSON on standard output; errors as JSON on standard error.' },
+  {
+    flags: '--jq <expression>',
+    description: 'The same, and of the data what this jq expression makes of it; a text is printed without quotes.',
+  },
 ]
 
 const connection: readonly OptionRow[] = [

@@ -5,6 +5,7 @@ import { buildParser, optionName, optionsOf, usageFailure } from './command.ts'
 import { checkEnvironment } from './environment.ts'
 import { exitCodes } from './exit-codes.ts'
 import { Failure, failureDocument, failureLines, misuse } from './failure.ts'
+import { loadJq } from './jq.ts'
 import { withWayBack } from './lost-records.ts'
 import { paint } from './output.ts'
 import { failureOf } from './refusals.ts'
@@ -27,7 +28,9 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
       rows,
       async (row, given) => {
         const has = (name: string): boolean => optionsOf(row).some(({ flags }) => optionName(flags) === name)
-        session = openSession(terminal, sessionFlags(given, has), signal)
+        const flags = sessionFlags(given, has)
+        const filter = flags.jq === undefined ? null : await loadJq(flags.jq)
+        session = openSession(terminal, flags, signal, filter)
         const answer = await orAborted(row.run(session, given), signal)
         if (typeof answer === 'number') exit = answer
       },
@@ -43,7 +46,7 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
     if (failure === null) return exitCodes.done
     const done = signal.aborted ? null : session?.interruptedAt()
     if (done && (failure as Failure).detail.exit !== exitCodes.partly) session?.output.note(`Done until then: ${done}.`)
-    report(failure as Failure, terminal, session?.output.json ?? words.includes('--json'))
+    report(failure as Failure, terminal, session?.output.json ?? words.some((word) => /^--(json|jq)(=|$)/.test(word)))
     return (failure as Failure).detail.exit
   }
 }

@@ -5,6 +5,7 @@ import { type Act, confirm } from './confirm.ts'
 import { connect } from './connect.ts'
 import { exitCodes } from './exit-codes.ts'
 import { Failure } from './failure.ts'
+import type { JqFilter } from './jq.ts'
 import { createOutput, createProgress, type Output, type Progress } from './output.ts'
 import { readSettings, type Settings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -30,8 +31,13 @@ export interface Session {
 }
 
 /** Opens the session of one call. */
-export function openSession(terminal: Terminal, given: SessionFlags, signal: AbortSignal): Session {
-  const output = createOutput(terminal, given.json)
+export function openSession(
+  terminal: Terminal,
+  given: SessionFlags,
+  signal: AbortSignal,
+  filter: JqFilter | null = null,
+): Session {
+  const output = createOutput(terminal, given.json, filter)
   let settings: Settings | undefined
   let client: PopSigner | undefined
   let progress: Progress | undefined
@@ -61,6 +67,7 @@ export function openSession(terminal: Terminal, given: SessionFlags, signal: Abo
 /** The common flags of a call. */
 export interface SessionFlags {
   readonly json: boolean
+  readonly jq: string | undefined
   readonly url: string | undefined
   readonly profile: string | undefined
   readonly yes: boolean
@@ -71,7 +78,8 @@ export interface SessionFlags {
 export function sessionFlags(given: Given, has: (name: string) => boolean): SessionFlags {
   const text = (name: string): string | undefined => (has(name) ? given.text(name) : undefined)
   return {
-    json: given.flag('json'),
+    json: given.flag('json') || given.text('jq') !== undefined,
+    jq: given.text('jq'),
     url: text('url'),
     profile: text('profile'),
     yes: has('yes') && given.flag('yes'),
