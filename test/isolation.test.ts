@@ -220,7 +220,7 @@ test('a key that is imported signs as itself, and comes out again as the same by
     const wrapping = await wrappingKey()
     const { signature, ...facts } = wrapping
     const message = Buffer.from(
-      `popsigner/v1/wrapping-key\n${JSON.stringify(Object.fromEntries(Object.entries(facts).sort()))}`,
+      `popsigner/v1/wrapping-key\n${JSON.stringify(Object.fromEntries(Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1))))}`,
     )
     assert.ok(
       verifySignature('ed25519', { message }, fromBase64(signature), fromHex(identity)),

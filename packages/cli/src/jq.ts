@@ -15,7 +15,8 @@ interface Jq {
  * does not compile, so that nothing was done by then; the filter throws another `Failure` where it does not fit the data.
  */
 export async function loadJq(expression: string): Promise<JqFilter> {
-  const jq = (await createRequire(import.meta.url)('jq-web')) as Jq
+  const require = createRequire(import.meta.url)
+  const jq = (await require('jq-web')) as Jq
   const run = (json: string, filter: string): string => {
     try {
       const answer = jq.raw(json, filter, ['-r', '-c']) ?? ''

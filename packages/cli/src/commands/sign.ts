@@ -231,7 +231,7 @@ function parseJson(text: string, where: string): unknown {
 async function resolveNames(session: Session, items: readonly Record<string, unknown>[]): Promise<string[]> {
   const found = new Map<string, Promise<string>>()
   return Promise.all(
-    items.map(({ key, key_id: id }) => {
+    items.map(async ({ key, key_id: id }) => {
       if (typeof id === 'string') return id
       const name = String(key)
       const known = found.get(name) ?? findKeyId(session, name)
