@@ -40,7 +40,7 @@ export async function wrapForImport(
 }
 
 /** A rule of export as wrapping binds it. */
-export function ruleOf(text: string): 'none' | 'any' | Uint8Array {
+function ruleOf(text: string): 'none' | 'any' | Uint8Array {
   return text === 'none' || text === 'any' ? text : fromHex(text)
 }
 

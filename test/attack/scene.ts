@@ -20,7 +20,7 @@ export let foreign: Things
 /** Every token that was handed out. */
 export const tokens: string[] = []
 /** What came back, but for the answers in which a token is shown. */
-export const received: string[] = []
+const received: string[] = []
 
 export const scoped = routeIds.filter((id) => routeOf(id).scope !== null)
 export const withBody = routeIds.filter((id) => targets[id].body !== undefined)
@@ -62,9 +62,9 @@ export async function make(token: string, path: string, body: object): Promise<R
   return made
 }
 
-export const makeNamespace = (token: string, name: string) => make(token, '/v1/namespaces', { name })
+const makeNamespace = (token: string, name: string) => make(token, '/v1/namespaces', { name })
 
-export async function makeThings(token: string): Promise<Things> {
+async function makeThings(token: string): Promise<Things> {
   const key = await make(token, '/v1/keys', { name: 'mine', namespace: 'production' })
   const signed = await make(token, `/v1/keys/${key['id']}/sign`, { data: 'aGk=' })
   const wrappingKey = await make(token, '/v1/keys/import/wrapping-key', {})
