@@ -210,12 +210,14 @@ function switchProfile({ terminal, output }: Session, given: Given): void {
     current: one === used,
   }))
   if (output.json) output.object(name === undefined ? profiles : profiles.find((one) => one.current))
+  else if (byName.size === 0) output.note('No profile is saved: popsigner login saves one.')
   else if (name === undefined)
     output.table(
       ['', 'NAME', 'SERVER', 'NAMESPACE'],
       profiles.map((one) => [one.current ? '*' : ' ', one.name, one.url, one.namespace]),
     )
   else output.note(`✓ profile ${used}: ${byName.get(used)?.url}`)
+  if (!byName.has(used)) return
   const outranking = ['POPSIGNER_API_KEY', 'POPSIGNER_PROFILE', 'POPSIGNER_URL'].find(
     (one) => terminal.environment[one],
   )
