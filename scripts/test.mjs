@@ -1,4 +1,4 @@
-// npm test [-- --coverage] [pattern …]: installs what is missing, checks types, format and lint, then runs every test.
+// npm test [-- --coverage] [pattern …]: installs what is missing, checks what npm run check does, then runs every test.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -15,7 +15,9 @@ provideChromium()
 
 if (patterns.length === 0 && !coverage) check()
 
-const files = ['packages', 'test', 'bench'].flatMap((folder) => testFiles(join(root, folder))).sort()
+const files = ['packages', 'test', 'bench']
+  .flatMap((folder) => testFiles(join(root, folder)))
+  .sort((a, b) => (a < b ? -1 : 1))
 const chosen = files.filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
 if (chosen.length === 0) fail(`No test file matches ${patterns.join(', ')}.`)
 process.exit(await runTests(chosen))
