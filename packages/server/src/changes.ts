@@ -55,6 +55,11 @@ export interface Change<T> {
   readonly records: readonly NewRecord[]
   readonly change: OrganizationChange
   readonly claim: Claim | null
+  /**
+   * Runs in the authorizing transaction while nobody is held up by it: before the organization is locked. It writes only rows
+   * that nothing can depend on before the commit, those of new keys. Throwing undoes everything.
+   */
+  prepare?(client: PoolClient, records: readonly RecordId[]): Promise<void>
   /** Runs in the authorizing transaction, after the records are in. Throwing undoes everything. */
   write(client: PoolClient, records: readonly RecordId[]): Promise<T>
 }
@@ -105,6 +110,7 @@ export function createChanges(
     actor: Actor,
     change: Change<T>,
     lane: Lane,
+    second = false,
   ): Promise<Changed<T> | { kind: 'epoch'; epoch: number }> {
     // Before there is a connection: those who hold one and want another could wait for each other.
     const texts = await storeTexts(actor, change.records)
@@ -115,6 +121,9 @@ export function createChanges(
       const stamp = Date.now()
       const { items, ids } = prepareRecords(actor, change.records, texts, change.claim, stamp)
       await client.query('begin')
+      // A repeat would meet what the first request wrote.
+      const repeats = change.claim !== null && (await isClaimed(client, actor.organization.id, change.claim))
+      if (!repeats) await change.prepare?.(client, ids)
       const answers = await authorizeWithin(client, items, change.change)
       const refused = answers.find((answer) => answer.status !== 'authorized')
       if (refused) {
@@ -123,6 +132,7 @@ export function createChanges(
         await client.query('rollback')
         return settle(refused)
       }
+      if (repeats) await change.prepare?.(client, ids)
       const value = await change.write(client, ids)
       try {
         await client.query('commit')
@@ -141,7 +151,11 @@ export function createChanges(
       await client?.query('rollback').catch(() => {
         broken = true
       })
-      throw error
+      // What collided may be what the same request wrote, sent twice at once.
+      if (client && !broken && change.prepare && change.claim && !second) {
+        if (await isClaimed(client, actor.organization.id, change.claim)) return attempt(actor, change, lane, true)
+      }
+      throw refusedLock(error) ?? error
     } finally {
       client?.release(broken)
     }
@@ -171,6 +185,21 @@ export function createChanges(
       })
     },
   }
+}
+
+async function isClaimed(client: PoolClient, organization: string, { claim }: Claim): Promise<boolean> {
+  const { rowCount } = await client.query({
+    name: 'is-claimed',
+    text: 'select 1 from idempotency where organization_id = $1 and claim = $2',
+    values: [organization, claim],
+  })
+  return rowCount === 1
+}
+
+/** The refusal for a row that another change held for too long. */
+function refusedLock(error: unknown): RequestFault | null {
+  const { code } = error as { code?: string }
+  return code === '55P03' || code === '40P01' ? refusalOf({ status: 'busy' }) : null
 }
 
 /** Whether the signer refused a sealing key: a rotation may have ended it since the state was read. */

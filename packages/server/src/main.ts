@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { flushCompileCache } from 'node:module'
 import { createInterface } from 'node:readline'
 import { SignerClient } from '@popsigner/custody/client'
 import pg from 'pg'
@@ -26,6 +27,7 @@ import { createAdmin } from './host/admin.ts'
 import { listOrganizations } from './host/organizations.ts'
 import { createAccess } from './http/access.ts'
 import { createApp } from './http/app.ts'
+import { createBulk } from './http/bulk.ts'
 import { RequestFault } from './http/request-fault.ts'
 import { createJobs } from './jobs/jobs.ts'
 import { createActivity } from './log/activity.ts'
@@ -111,13 +113,17 @@ async function main(): Promise<void> {
       )
       .catch((error: unknown) => log.warn('the use of an API key was not noted', errorFields(error)))
   })
+  let signatures = 0
   const signing = createSigning({
     pool,
     organizations,
     authorizer,
     signer,
     keeper,
-    observe: metrics.signature,
+    observe: (outcome) => {
+      signatures++
+      metrics.signature(outcome)
+    },
     onError: (error) => log.error('signing failed', errorFields(error)),
   })
   let wake = (): void => {}
@@ -136,6 +142,7 @@ async function main(): Promise<void> {
   const app = createApp({
     access: createAccess(credentials, activity, metrics),
     metrics,
+    bulk: createBulk(() => signatures),
     log,
     ...(https ? { https } : {}),
     handlers: {
@@ -186,6 +193,8 @@ async function main(): Promise<void> {
   const address = app.server.address()
   const port = typeof address === 'object' && address ? address.port : configuration.port
   if (metricsServer && configuration.metrics) await listen(metricsServer, configuration.metrics)
+  // Where this process may still write it; no later start translates the source again.
+  flushCompileCache()
   giveUpRoot(configuration)
   await listen(admin, { path: configuration.adminSocket })
 

@@ -1,12 +1,16 @@
 import type { Key } from '@popsigner/sdk'
-import type { CommandRow, Given } from '../command.ts'
+import type { ArgumentRow, CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
 import { algorithms, readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
 import { showKey, showKeys, whereOf } from './show-key.ts'
 
-const keyArgument = { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }
+const keyArgument: ArgumentRow = {
+  name: '<key>',
+  description: 'Id, namespace/name, or a name that only one key has.',
+  completes: 'keys',
+}
 
 const states = ['pre_active', 'active', 'suspended', 'deactivated', 'compromised', 'destroyed']
 
@@ -24,6 +28,8 @@ export const keyCommands: readonly CommandRow[] = [
     ],
     examples: ['popsigner keys create first', 'popsigner keys create worker --count 4 --namespace production'],
     speaksTo: 'api',
+    calls: ['keys.create', 'keys.createBatch'],
+    also: [{ route: 'namespaces.list', when: 'no namespace is named or set' }],
     run: async (session, given) => {
       const name = given.argument(0)
       const count = given.number('count')
@@ -51,6 +57,8 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys create-batch alice bob --namespace staging',
     ],
     speaksTo: 'api',
+    calls: ['keys.createBatch'],
+    also: [{ route: 'namespaces.list', when: 'no namespace is named or set' }],
     run: async (session, given) => {
       const prefix = given.text('prefix')
       const count = given.number('count')
@@ -92,7 +100,7 @@ export const keyCommands: readonly CommandRow[] = [
     summary: 'List keys',
     description: 'Newest first. Without --all one page; what is left out is said on standard error.',
     options: [
-      { flags: '--namespace <name>', description: 'Only keys of this namespace.' },
+      { flags: '--namespace <name>', description: 'Only keys of this namespace.', completes: 'namespaces' },
       { flags: '--name <name>', description: 'Only keys of this name.' },
       { flags: '--algorithm <name>', description: 'Only keys of this algorithm.', choices: algorithms },
       { flags: '--state <state>', description: 'Only keys in this state.', choices: states },
@@ -101,6 +109,7 @@ export const keyCommands: readonly CommandRow[] = [
     ],
     examples: ['popsigner keys list', 'popsigner keys list --namespace production --state active --json'],
     speaksTo: 'api',
+    calls: ['keys.list'],
     run: async (session, given) => {
       const { algorithm, state, ...filter } = pick(given, ['namespace', 'name', 'algorithm', 'state'])
       const query = {
@@ -123,6 +132,7 @@ export const keyCommands: readonly CommandRow[] = [
     arguments: [keyArgument],
     examples: ['popsigner keys get production/first', 'popsigner keys get first --json'],
     speaksTo: 'api',
+    calls: ['keys.get', 'keys.list'],
     run: async (session, given) => showKey(session, await findKey(session, given.argument(0))),
   },
   {
@@ -160,6 +170,13 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys update first --metadata network=mainnet',
     ],
     speaksTo: 'api',
+    calls: ['keys.update'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'to name the organization before it asks' },
+      { scope: 'api:access:write', when: 'to make a suspended key active' },
+    ],
     asks: 'name',
     run: updateKey,
   },
@@ -172,6 +189,12 @@ export const keyCommands: readonly CommandRow[] = [
     options: [{ flags: '--keep-active', description: 'Leave the old version active.' }],
     examples: ['popsigner keys rotate first --keep-active', 'popsigner keys rotate production/first --yes'],
     speaksTo: 'api',
+    calls: ['keys.rotate'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'to name the organization before it asks' },
+    ],
     asks: 'yes',
     run: async (session, given) => {
       const key = await findKey(session, given.argument(0))
@@ -204,6 +227,12 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys delete first --waiting-days 0 --confirm first',
     ],
     speaksTo: 'api',
+    calls: ['keys.delete'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'to name the organization before it asks' },
+    ],
     asks: 'name',
     run: async (session, given) => {
       const key = await findKey(session, given.argument(0))
@@ -242,6 +271,8 @@ export const keyCommands: readonly CommandRow[] = [
     arguments: [keyArgument],
     examples: ['popsigner keys cancel-deletion first', 'popsigner keys cancel-deletion key_01h455vb4pex5vsknk084sn02q'],
     speaksTo: 'api',
+    calls: ['keys.cancelDeletion'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const id = await findKeyId(session, given.argument(0))
       showKey(session, await session.client().keys.cancelDeletion(id))
@@ -254,6 +285,8 @@ export const keyCommands: readonly CommandRow[] = [
     arguments: [keyArgument],
     examples: ['popsigner keys history first', 'popsigner keys history first --json'],
     speaksTo: 'api',
+    calls: ['keys.history'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const id = await findKeyId(session, given.argument(0))
       const history = await collect(session.client().keys.wholeHistory(id, { signal: session.signal }))

@@ -4,10 +4,11 @@ import { equal, hex } from '@popsigner/crypto/bytes'
 import type { Secret, SecretArena } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { MaterialKind, Use } from '../custodian.ts'
-import { openInto, sealedBy } from '../envelope.ts'
+import { sealedBy } from '../envelope.ts'
 import type { RefusalCode } from '../faults.ts'
 import type { RootKey } from '../key-file.ts'
 import type { Ledger } from '../ledger.ts'
+import { openInto } from '../sealing.ts'
 import { parseSpec, type Spec } from '../spec.ts'
 
 /**

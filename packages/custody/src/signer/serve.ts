@@ -186,7 +186,7 @@ class Connection {
   #answerLater(id: number, op: number, answer: Promise<Fields>): void {
     this.#waiting++
     if (this.#waiting >= waitingLimit) this.#socket.pause()
-    answer
+    void answer
       .then((fields) => encodeFrame(id, op | answerBit, encodeCbor(fields)))
       .catch((error: unknown) => this.#refusal(id, op, error))
       .then((frame) => {

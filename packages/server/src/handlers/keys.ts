@@ -1,5 +1,6 @@
 import { readExportTerms } from '@popsigner/api/schemas/keys'
 import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
+import type { CreatedKey } from '@popsigner/custody/custodian'
 import type { RequestContext } from '../http/access.ts'
 import { Answer, type Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
@@ -9,6 +10,7 @@ import { rotateKey } from '../keys/rotate.ts'
 import { updateKey } from '../keys/update.ts'
 import { findKey, type KeyRow, type KeyView, keyColumns, keyTables, tagOf, viewKey } from '../keys/view.ts'
 import type { Credential } from '../tenants/credential.ts'
+import type { OrganizationState } from '../tenants/organization.ts'
 import {
   actorOf,
   currentKey,
@@ -19,6 +21,9 @@ import {
   type Services,
   uuidForm,
 } from './services.ts'
+
+/** Keys that the signer is asked for at a time, so that signatures come in between. */
+const keysAtOnce = 4
 
 type KeyHandlers = Pick<
   Handlers,
@@ -49,24 +54,25 @@ export function keyHandlers(services: Services): KeyHandlers {
       const credential = { ...caller.credential, organization: actor.organization }
       const keys = keysFor(credential)
       // Made first and unused: the record needs the public key. What the transaction does not store never existed.
-      const made = await Promise.all(
-        keys.map((key) => signer.create(key.id, currentKey(actor.organization), specOf(actor.organization, key, 1))),
-      )
+      const made: CreatedKey[] = []
+      for (let i = 0; i < keys.length; i += keysAtOnce) {
+        const some = keys.slice(i, i + keysAtOnce)
+        made.push(...(await Promise.all(some.map((key) => makeKey(actor.organization, key)))))
+      }
       return {
-        records: keys.map((key, i) => creationRecord(key, made[i] as (typeof made)[number])),
+        records: keys.map((key, i) => creationRecord(key, made[i] as CreatedKey)),
         change: { keys: keys.length, keyLimit: actor.organization.plan.keys },
         claim: requestClaim(context, '', body),
-        async write(client, records) {
-          await insertKeys(
+        prepare: (client, records) =>
+          insertKeys(
             client,
             actor.organization,
-            keys.map((key, i) => ({ key, made: made[i] as (typeof made)[number] })),
+            keys.map((key, i) => ({ key, made: made[i] as CreatedKey })),
             records,
             actor.actor,
             'generated',
-          )
-          return keys.map((key) => key.uuid)
-        },
+          ),
+        write: async () => keys.map((key) => key.uuid),
       }
     })
     if (changed.kind === 'made') return rowsOf(changed.value, caller.credential)
@@ -80,6 +86,10 @@ export function keyHandlers(services: Services): KeyHandlers {
       leaves.map((leaf) => uuidText(decodeTypeId(leaf.key, 'key') as Uint8Array)),
       caller.credential,
     )
+  }
+
+  function makeKey(organization: OrganizationState, key: NewKey): Promise<CreatedKey> {
+    return signer.create(key.id, currentKey(organization), specOf(organization, key, 1))
   }
 
   async function rowsOf(ids: readonly string[], credential: Credential): Promise<KeyRow[]> {

@@ -10,7 +10,7 @@ import type { RequestContext } from '../http/access.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import type { Keeper } from '../log/keeper.ts'
 import { readLeaf } from '../log/read-leaf.ts'
-import { type Caller, type Claim, claimOf, type Signing } from '../signing/signing.ts'
+import { type Caller, type Claim, claimsOf, type Signing } from '../signing/signing.ts'
 import type { OrganizationState } from '../tenants/organization.ts'
 
 /** What handlers work with. */
@@ -40,13 +40,12 @@ export function actorOf(caller: Caller): Actor {
 /** The claim of the request's idempotency key over its canonical body; null when it has none. */
 export function requestClaim(context: RequestContext, path: string, body: unknown): Claim | null {
   if (context.idempotencyKey === null) return null
-  return claimOf(
+  return claimsOf(
     context.caller.credential.actor,
     `${context.route} ${path}`,
     context.idempotencyKey,
-    0,
     hash('sha256', canonicalJson(body), 'hex'),
-  )
+  )(0)
 }
 
 /** The leaf that an earlier request with the same idempotency key led to. Throws when it is of another event. */

@@ -9,7 +9,7 @@ import { RequestFault } from '../http/request-fault.ts'
 import { findKey } from '../keys/view.ts'
 import type { Activity } from '../log/activity.ts'
 import { type RawInput, readInput } from '../signing/decide.ts'
-import { type Claim, claimOf, type Signature } from '../signing/signing.ts'
+import { type Claim, claimsOf, type Signature } from '../signing/signing.ts'
 import { createOnce } from './once.ts'
 import type { Services } from './services.ts'
 
@@ -32,16 +32,18 @@ export function signingHandlers(services: Services, activity: Activity): Signing
     'sign.batch': (context, { body }) =>
       once(context, '', async () => {
         const { requests, ...defaults } = body
-        const bodyHash = context.idempotencyKey === null ? '' : hash('sha256', canonicalJson(body), 'hex')
         const { idempotencyKey, caller, route } = context
+        const claims =
+          idempotencyKey === null
+            ? null
+            : claimsOf(caller.credential.actor, route, idempotencyKey, hash('sha256', canonicalJson(body), 'hex'))
         const made = await signing.signAll(
           caller,
           requests.map(({ key_id, ...item }, i) => ({
             key: key_id,
             input: { ...defaults, ...item } as RawInput,
             // Item by item, so that what was refused the first time is decided anew by a repeat.
-            claim:
-              idempotencyKey === null ? null : claimOf(caller.credential.actor, route, idempotencyKey, i, bodyHash),
+            claim: claims === null ? null : claims(i),
           })),
         )
         const mismatch = made.find((one) => one instanceof RequestFault && one.code === 'idempotency.body_mismatch')
@@ -84,13 +86,12 @@ function claimFor(context: RequestContext, id: string, body: RawInput): Claim | 
   if (context.idempotencyKey === null) return null
   const { data, encoding, hash: name, key_version, prehashed } = body
   const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed })
-  return claimOf(
+  return claimsOf(
     context.caller.credential.actor,
     `keys.sign ${id}`,
     context.idempotencyKey,
-    0,
     hash('sha256', canonical, 'hex'),
-  )
+  )(0)
 }
 
 function viewSignature(made: Signature): SignatureView {

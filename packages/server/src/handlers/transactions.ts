@@ -21,7 +21,7 @@ import {
   viewMeaning,
   viewTransaction,
 } from '../signing/prepare.ts'
-import { type AskedSignature, type Caller, type Claim, claimOf, type Signature } from '../signing/signing.ts'
+import { type AskedSignature, type Caller, type Claim, claimsOf, type Signature } from '../signing/signing.ts'
 import type { SigningKey } from '../tenants/signing-key.ts'
 import { createOnce } from './once.ts'
 import type { Services } from './services.ts'
@@ -196,5 +196,5 @@ function claimsFor(
 ): (i: number) => Claim | null {
   if (idempotencyKey === null) return () => null
   const bodyHash = hash('sha256', canonicalJson(JSON.parse(JSON.stringify(body))), 'hex')
-  return (i) => claimOf(caller.credential.actor, `${route} ${id}`, idempotencyKey, i, bodyHash)
+  return claimsOf(caller.credential.actor, `${route} ${id}`, idempotencyKey, bodyHash)
 }

@@ -119,13 +119,14 @@ export function transferHandlers(services: Services): TransferHandlers {
           records: [creationRecord(key, made, body.wrapping_key_id)],
           change: { keys: 1, keyLimit: organization.plan.keys },
           claim,
+          prepare: (client, records) =>
+            insertKeys(client, organization, [{ key, made }], records, actor.actor, 'imported'),
           async write(client, records) {
             const { rowCount } = await client.query(
               'update wrapping_keys set used_at = $2 where id = $1 and used_at is null',
               [uuidText(id), records[0]?.at],
             )
             if (rowCount !== 1) throw usedAlready()
-            await insertKeys(client, organization, [{ key, made }], records, actor.actor, 'imported')
             return encodeTypeId('key', key.id)
           },
         }

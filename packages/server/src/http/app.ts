@@ -10,6 +10,7 @@ import type { Log } from '../log.ts'
 import { errorFields } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Access, RequestContext } from './access.ts'
+import { type Bulk, isBulk } from './bulk.ts'
 import { faultOf } from './faults-of.ts'
 import { RequestFault } from './request-fault.ts'
 import { parseStrictJson } from './strict-json.ts'
@@ -45,12 +46,13 @@ export interface AppOptions {
   readonly handlers: Handlers
   readonly access: Access
   readonly metrics: Metrics
+  readonly bulk: Bulk
   readonly log: Log
   readonly https?: { readonly cert: Buffer; readonly key: Buffer }
 }
 
 /** The HTTP server with every route mounted; not listening yet. */
-export function createApp({ handlers, access, metrics, log, https }: AppOptions): FastifyInstance {
+export function createApp({ handlers, access, metrics, bulk, log, https }: AppOptions): FastifyInstance {
   const app = Fastify({
     logger: false,
     bodyLimit: defaultMaxBodyBytes,
@@ -117,11 +119,18 @@ export function createApp({ handlers, access, metrics, log, https }: AppOptions)
     )
   })
 
-  for (const id of routeIds) mount(app, id, handlers[id] as Handler<RouteId>, access, metrics)
+  for (const id of routeIds) mount(app, id, handlers[id] as Handler<RouteId>, access, metrics, bulk)
   return app
 }
 
-function mount(app: FastifyInstance, id: RouteId, handler: Handler<RouteId>, access: Access, metrics: Metrics): void {
+function mount(
+  app: FastifyInstance,
+  id: RouteId,
+  handler: Handler<RouteId>,
+  access: Access,
+  metrics: Metrics,
+  bulk: Bulk,
+): void {
   const route = routeOf(id)
   const observe = metrics.route(id)
   app.route({
@@ -135,7 +144,10 @@ function mount(app: FastifyInstance, id: RouteId, handler: Handler<RouteId>, acc
       const started = performance.now()
       const context = access.context(request, id)
       try {
-        const answered = await handler(context, read(route, request) as Input<RouteId>)
+        const input = read(route, request) as Input<RouteId>
+        const answered = await (isBulk(id)
+          ? bulk.run(context.caller.credential.organization.id, async () => handler(context, input))
+          : handler(context, input))
         const answer = answered instanceof Answer ? answered : undefined
         const body = answer ? answer.body : answered
         reply.code(answer?.more.status ?? route.status)

@@ -1,7 +1,7 @@
-import { ethereumAddress } from '@popsigner/crypto/address'
+import { ECDH } from 'node:crypto'
 import { type AlgorithmName, factsOf } from '@popsigner/crypto/algorithm-facts'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
-import { ripemd160, sha256 } from '@popsigner/crypto/hash'
+import { keccak256, ripemd160, sha256 } from '@popsigner/crypto/hash'
 import { encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import type { CreatedKey, ExportRule, KeySpec, Use } from '@popsigner/custody/custodian'
 import type { PoolClient } from 'pg'
@@ -144,6 +144,7 @@ export async function insertKeys(
   origin: 'generated' | 'imported',
 ): Promise<void> {
   const column = <T>(read: (entry: { key: NewKey; made: CreatedKey }, i: number) => T): T[] => keys.map(read)
+  const accounts = column((e) => accountsOf(e.key.terms.algorithm, e.made.publicKey))
   try {
     await client.query(
       `insert into keys (id, organization_id, namespace_id, name, algorithm, schemes, uses, export, origin, metadata, primary_version, rotate_every_days, rotate_at, created_at, updated_at)
@@ -175,8 +176,8 @@ export async function insertKeys(
       records[0]?.at,
       column((e) => e.key.uuid),
       column((e) => Buffer.from(e.made.publicKey)),
-      column((e) => accountsOf(e.key.terms.algorithm, e.made.publicKey).cosmos),
-      column((e) => accountsOf(e.key.terms.algorithm, e.made.publicKey).ethereum),
+      accounts.map(({ cosmos }) => cosmos),
+      accounts.map(({ ethereum }) => ethereum),
     ],
   )
   await client.query(
@@ -205,8 +206,13 @@ export function accountsOf(
   if (algorithm !== 'secp256k1') return { cosmos: null, ethereum: null }
   return {
     cosmos: Buffer.from(ripemd160(sha256(publicKey))),
-    ethereum: Buffer.from(ethereumAddress(publicKey).slice(2), 'hex'),
+    // OpenSSL finds the second coordinate in a tenth of the time that JavaScript takes.
+    ethereum: Buffer.from(keccak256(uncompressed(publicKey).subarray(1)).subarray(12)),
   }
+}
+
+function uncompressed(publicKey: Uint8Array): Buffer {
+  return ECDH.convertKey(publicKey, 'secp256k1', undefined, undefined, 'uncompressed') as Buffer
 }
 
 /** Notes how keys stand after a change, with the record of it. Reads what the same transaction has written. */

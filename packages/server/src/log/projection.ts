@@ -45,9 +45,10 @@ export type RecentBatches = Map<number, ProjectedBatch>
 const hashLength = 32
 
 /**
- * Brings an organization's searchable records and Merkle tree up to its batches, in steps of a transaction each. One process
- * at a time does it for an organization; where another is at it, this answers what that one has reached. `tree` is the
- * caller's, as of its last call; the tree that is answered takes its place. What is taken from `recent` is removed from it.
+ * Brings an organization's searchable records and Merkle tree up to the batches that were there when it began, in steps of a
+ * transaction each; what comes in meanwhile is the next call's. One process at a time does it for an organization; where
+ * another is at it, this answers what that one has reached. `tree` is the caller's, as of its last call; the tree that is
+ * answered takes its place. What is taken from `recent` is removed from it.
  */
 export async function project(
   pool: Pool,
@@ -56,23 +57,27 @@ export async function project(
   recent?: RecentBatches,
 ): Promise<LogTree> {
   let current = tree
+  let target: number | undefined
   for (;;) {
     const client = await pool.connect()
     try {
-      await client.query('begin')
+      // Nothing is lost with it: what a crash takes back is projected again.
+      await client.query('begin; set local synchronous_commit = off')
       const {
         rows: [position],
-      } = await client.query<{ mine: boolean; size: string | null }>({
+      } = await client.query<{ mine: boolean; size: string | null; head: string | null }>({
         name: 'position',
-        text: 'select pg_try_advisory_xact_lock(731003, hashtext($1::text)) as mine, (select size from projections where organization_id = $1::uuid) as size',
+        text: `select pg_try_advisory_xact_lock(731003, hashtext($1::text)) as mine, (select size from projections where organization_id = $1::uuid) as size,
+          (select tree_size from batches where organization_id = $1::uuid order by tree_size desc limit 1) as head`,
         values: [organization],
       })
       const size = Number(position?.size ?? 0)
+      target ??= Number(position?.head ?? 0)
       if (current?.size !== size) current = await LogTree.load(pool, client, organization, size)
-      const grown = position?.mine === true && (await step(client, organization, size, current, recent))
+      const reached = position?.mine === true ? await step(client, organization, size, current, recent) : null
       await client.query('commit')
       client.release()
-      if (!grown) return current
+      if (reached === null || reached >= target) return current
     } catch (error) {
       client.release(true)
       throw error
@@ -80,18 +85,18 @@ export async function project(
   }
 }
 
-/** One step; true when there may be more. A failure leaves `tree` ahead of the database: the caller's next call reloads it. */
+/** One step: the size it has reached, or null when there was nothing. A failure leaves `tree` ahead of the database: the caller's next call reloads it. */
 async function step(
   client: PoolClient,
   organization: string,
   size: number,
   tree: LogTree,
   recent: RecentBatches | undefined,
-): Promise<boolean> {
+): Promise<number | null> {
   const recentOnes = takeRecent(recent, size)
   const batches = recentOnes.length > 0 ? recentOnes : await readBatches(client, organization, size)
   const reached = batches.at(-1)?.end
-  if (reached === undefined) return false
+  if (reached === undefined) return null
   await storeTiles(client, organization, tree.append(batches.flatMap(({ hashes }) => hashesIn(hashes))))
   await copy(
     client,
@@ -102,7 +107,7 @@ async function step(
     text: 'insert into projections (organization_id, size) values ($1, $2) on conflict (organization_id) do update set size = excluded.size',
     values: [organization, reached],
   })
-  return true
+  return reached
 }
 
 async function copy(client: PoolClient, rows: readonly Buffer[]): Promise<void> {

@@ -85,10 +85,12 @@ export class RecordRowWriter {
   }
 
   #uuid(id: Uint8Array | null): void {
-    if (id === null) return this.#null()
-    this.#bytes.writeInt32BE(uuidLength, this.#at)
-    this.#bytes.set(id, this.#at + 4)
-    this.#at += 4 + uuidLength
+    if (id === null) this.#null()
+    else {
+      this.#bytes.writeInt32BE(uuidLength, this.#at)
+      this.#bytes.set(id, this.#at + 4)
+      this.#at += 4 + uuidLength
+    }
   }
 
   #text(text: string): void {
@@ -97,14 +99,18 @@ export class RecordRowWriter {
   }
 
   #hash(hex: string | null): void {
-    if (hex === null) return this.#null()
-    this.#at = this.#bytes.writeInt32BE(8, this.#at)
-    this.#at += this.#bytes.write(hex.slice(0, 16), this.#at, 'hex')
+    if (hex === null) this.#null()
+    else {
+      this.#at = this.#bytes.writeInt32BE(8, this.#at)
+      this.#at += this.#bytes.write(hex.slice(0, 16), this.#at, 'hex')
+    }
   }
 
   #bigint(value: bigint | null): void {
-    if (value === null) return this.#null()
-    this.#at = this.#bytes.writeBigInt64BE(value, this.#bytes.writeInt32BE(8, this.#at))
+    if (value === null) this.#null()
+    else {
+      this.#at = this.#bytes.writeBigInt64BE(value, this.#bytes.writeInt32BE(8, this.#at))
+    }
   }
 
   #integer64(value: number): void {

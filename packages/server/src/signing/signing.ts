@@ -23,7 +23,8 @@ import { type Decision, decide, type SigningInput } from './decide.ts'
 
 /** How long after its commit a signature may still be made. */
 const deadlineMilliseconds = 10_000
-const maximumDecisions = 6
+/** Under one change after another of the organization a signature is decided again so often, which takes about a second. */
+const maximumDecisions = 20
 const coverMilliseconds = 2_000
 /** How often an item is handed over again when the signer refused it for what has changed since it was decided. */
 const maximumHandOvers = 4
@@ -232,15 +233,56 @@ export function createSigning(options: SigningOptions): Signing {
       if (decision instanceof RequestFault) return decision
       const { organization } = caller.credential
       if (!keeper.isProven(organization.id)) await keeper.prove(organization)
-      const { item, record } = itemFor(caller, key, decision, claim)
-      const answer = await new Promise<Authorization>((resolve) => authorizer.enqueue(item, resolve))
-      const made = await conclude(caller, key, input, claim, decision, item, record, answer)
-      if (made !== 'again') return made
-      if (answer.status !== 'epoch') continue
-      organizations.supersede(organization.id, answer.epoch)
+      const deciding = caller
+      const made = await new Promise<Signature | RequestFault | Again>((done, failed) =>
+        pursue(deciding, key, input, claim, decision, done, failed),
+      )
+      if (!(made instanceof Again)) return made
+      if (made.epoch === null) continue
+      organizations.supersede(organization.id, made.epoch)
       caller = await caller.renew()
     }
     return changing()
+  }
+
+  /**
+   * One item from its decision to its signature. Where nothing is in the way, every item of a batch, this is three calls and no
+   * promise: a signature that makes ten of them on its way takes a tenth more time.
+   */
+  function pursue(
+    caller: Caller,
+    key: SigningKey,
+    input: SigningInput,
+    claim: Claim | null,
+    decision: Decision,
+    done: (made: Signature | RequestFault | Again) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    const { item, record } = itemFor(caller, key, decision, claim)
+    const { organization } = caller.credential
+    authorizer.enqueue(item, (answer) => {
+      if (answer.status === 'epoch') done(new Again(answer.epoch))
+      else if (answer.status === 'replayed') {
+        if (answer.sameBody) repeat(caller, key.text, input, claim as Claim, answer.index).then(done, failed)
+        else done(bodyMismatch())
+      } else if (answer.status !== 'authorized') done(refusalOf(answer))
+      else {
+        const sealed = sealedFor(organization, decision.version)
+        if (sealed === null || !keeper.isProven(organization.id))
+          finish(caller, key, decision, item, record, answer).then(done, failed)
+        else {
+          const settle = (result: SignResult): void => {
+            if (result.kind === 'signed') done(signatureOf(key, decision, record, result))
+            else finish(caller, key, decision, item, record, answer, { first: result }).then(done, failed)
+          }
+          handOver({
+            settle,
+            organization: organization.id,
+            item: signItemOf(decision, item, sealed, answer, undefined),
+          })
+        }
+      }
+    })
   }
 
   async function signAll(first: Caller, asked: readonly AskedSignature[]): Promise<(Signature | RequestFault)[]> {
@@ -256,30 +298,26 @@ export function createSigning(options: SigningOptions): Signing {
         const keys = new Map(await Promise.all(names.map(async (name) => [name, await keyFor(now, name)] as const)))
         if (!keeper.isProven(organization.id)) await keeper.prove(organization)
         const again: number[] = []
-        let epoch: number | undefined
-        await Promise.all(
-          open.map(async (i) => {
+        let epoch: number | null = null
+        await new Promise<void>((resolve) => {
+          let pending = open.length
+          for (const i of open) {
+            const settle = (one: Signature | RequestFault | Again): void => {
+              if (one instanceof Again) {
+                again.push(i)
+                epoch = one.epoch ?? epoch
+              } else made[i] = one
+              if (--pending === 0) resolve()
+            }
             const { key: name, input, claim } = asked[i] as AskedSignature
             const key = keys.get(name)
             const decision = key ? decide(key, input) : keyNotFound()
-            if (!key || decision instanceof RequestFault) {
-              made[i] = decision as RequestFault
-              return
-            }
-            const { item, record } = itemFor(now, key, decision, claim)
-            try {
-              const answer = await new Promise<Authorization>((resolve) => authorizer.enqueue(item, resolve))
-              if (answer.status === 'epoch') epoch = answer.epoch
-              const one = await conclude(now, key, input, claim, decision, item, record, answer)
-              if (one === 'again') again.push(i)
-              else made[i] = one
-            } catch (error) {
-              made[i] = refusalFor(error)
-            }
-          }),
-        )
+            if (!key || decision instanceof RequestFault) settle(decision as RequestFault)
+            else pursue(now, key, input, claim, decision, settle, (error) => settle(refusalFor(error)))
+          }
+        })
         open = again.sort((a, b) => a - b)
-        if (epoch === undefined) continue
+        if (epoch === null) continue
         organizations.supersede(organization.id, epoch)
         caller = await caller.renew()
       }
@@ -295,23 +333,7 @@ export function createSigning(options: SigningOptions): Signing {
     return key && (namespaces === null || namespaces.has(key.namespace)) ? key : null
   }
 
-  /** What becomes of an item after its authorization; 'again' when it has to be decided anew. */
-  function conclude(
-    caller: Caller,
-    key: SigningKey,
-    input: SigningInput,
-    claim: Claim | null,
-    decision: Decision,
-    item: AuthorizeItem,
-    record: string,
-    answer: Authorization,
-  ): Promise<Signature | RequestFault | 'again'> | RequestFault | 'again' {
-    if (answer.status === 'authorized') return finish(caller, key, decision, item, record, answer)
-    if (answer.status === 'epoch') return 'again'
-    if (answer.status !== 'replayed') return refusalOf(answer)
-    return answer.sameBody ? repeat(caller, key.text, input, claim as Claim, answer.index) : bodyMismatch()
-  }
-
+  /** An authorized item, handed over until it is signed or known not to be. `first` is what came of the first time. */
   async function finish(
     caller: Caller,
     key: SigningKey,
@@ -319,56 +341,36 @@ export function createSigning(options: SigningOptions): Signing {
     item: AuthorizeItem,
     record: string,
     at: { index: number; committedAt: number },
-    repeated?: { attempt: number; proof: InclusionProof },
+    { repeated, first }: { repeated?: Repeated; first?: SignResult } = {},
   ): Promise<Signature | RequestFault> {
     const { organization } = caller.credential
     let sealed = sealedFor(organization, decision.version)
-    let result: SignResult | undefined
+    let result = first
     for (let i = 0; i < maximumHandOvers && sealed; i++) {
-      // A connection that was lost since may have come back to another database: it is looked at before anything is signed.
-      if (!keeper.isProven(organization.id)) await keeper.prove(organization)
-      const { organizationKey, material } = sealed
-      result = await new Promise<SignResult>((settle) =>
-        handOver({
-          settle,
-          organization: organization.id,
-          item: {
-            recordId: item.record,
-            attempt: repeated?.attempt ?? 1,
-            leaf: item.leaf,
-            index: at.index,
-            deadline: at.committedAt + deadlineMilliseconds,
-            organizationKey,
-            material,
-            scheme: decision.scheme,
-            input: decision.input,
-            hash: decision.hash,
-            data: decision.data,
-            ...(repeated ? { proof: repeated.proof } : {}),
-          },
-        }),
-      )
+      const handedOver = sealed
+      if (i > 0 || result === undefined) {
+        // A connection that was lost since may have come back to another database: it is looked at before anything is signed.
+        if (!keeper.isProven(organization.id)) await keeper.prove(organization)
+        result = await new Promise<SignResult>((settle) =>
+          handOver({
+            settle,
+            organization: organization.id,
+            item: signItemOf(decision, item, handedOver, at, repeated),
+          }),
+        )
+      }
       if (result.kind !== 'refused') break
       if (result.code === 'custody.statement_due' && Date.now() < at.committedAt + statementWaitMilliseconds) {
         // The keeper was told, and fetches it.
         await new Promise((resolve) => setTimeout(resolve, changingMilliseconds))
         i--
       } else if (result.code === 'log.unproven') keeper.unprove(organization.id)
-      else if (sealedAnew.has(result.code)) sealed = await sealedNow(organization.id, key, decision, material)
+      else if (sealedAnew.has(result.code))
+        sealed = await sealedNow(organization.id, key, decision, handedOver.material)
       else break
     }
     if (result === undefined) return new RequestFault('custody.refused', 'The key has no material that can be opened.')
-    if (result.kind === 'signed') {
-      observe('signed')
-      return {
-        key: key.text,
-        signature: result.signature,
-        recovery: result.recovery,
-        publicKey: decision.version.publicKeyHex,
-        version: decision.version.version,
-        record,
-      }
-    }
+    if (result.kind === 'signed') return signatureOf(key, decision, record, result)
     if (result.kind === 'unknown') {
       observe('unknown')
       return unavailable()
@@ -377,6 +379,16 @@ export function createSigning(options: SigningOptions): Signing {
     // Before the answer: a repeat must find that the record came to nothing.
     if (!repeated) await recordFailure(caller, item, key, decision.version.version, result.code)
     return custodyRefusal(result.code)
+  }
+
+  function signatureOf(
+    key: SigningKey,
+    { version }: Decision,
+    record: string,
+    { signature, recovery }: Extract<SignResult, { kind: 'signed' }>,
+  ): Signature {
+    observe('signed')
+    return { key: key.text, signature, recovery, publicKey: version.publicKeyHex, version: version.version, record }
   }
 
   /** The version as it is sealed now, when a rotation or a narrowing has changed that since; null when it is the same. */
@@ -444,7 +456,7 @@ export function createSigning(options: SigningOptions): Signing {
 
   /**
    * An idempotent repeat: the record, key version and charge of the first time, a signature made again. It is decided again under
-   * the state of now, and the signer makes it only for a leaf that a checkpoint covers. 'again' when the first time has come
+   * the state of now, and the signer makes it only for a leaf that a checkpoint covers. `Again` when the first time has come
    * to nothing meanwhile and its claim is gone.
    */
   async function repeat(
@@ -453,7 +465,7 @@ export function createSigning(options: SigningOptions): Signing {
     input: SigningInput,
     claim: Claim,
     index: number,
-  ): Promise<Signature | RequestFault | 'again'> {
+  ): Promise<Signature | RequestFault | Again> {
     const organization = first.credential.organization.id
     const stored = await readLeaf(pool, organization, index)
     if (!stored) return new RequestFault('record.expired', 'The record of the first time was removed.')
@@ -462,7 +474,7 @@ export function createSigning(options: SigningOptions): Signing {
     for (let attempt = 2; attempt < 5; attempt++) {
       const checkpoint = await keeper.covering(organization, index + 1, coverMilliseconds)
       if (!checkpoint) break
-      if (!(await isClaimed(organization, claim, index))) return 'again'
+      if (!(await isClaimed(organization, claim, index))) return new Again(null)
       // Waiting took its time: what was revoked or suspended meanwhile signs nothing.
       const state = await organizations.get(organization, 0)
       const caller = state === first.credential.organization ? first : await first.renew()
@@ -491,7 +503,7 @@ export function createSigning(options: SigningOptions): Signing {
         item,
         leaf.id,
         { index, committedAt: Date.now() },
-        { attempt, proof: { size: checkpoint.size, path } },
+        { repeated: { attempt, proof: { size: checkpoint.size, path } } },
       )
       if (!(made instanceof RequestFault) || made.code !== 'receipt.not_ready') return made
     }
@@ -531,6 +543,44 @@ export function createSigning(options: SigningOptions): Signing {
   }
 }
 
+/** What an item has to be decided anew for: a newer epoch of its organization, or null for something else that has changed. */
+class Again {
+  readonly epoch: number | null
+
+  constructor(epoch: number | null) {
+    this.epoch = epoch
+  }
+}
+
+/** That a signature is made again, and the proof of its record. */
+interface Repeated {
+  readonly attempt: number
+  readonly proof: InclusionProof
+}
+
+function signItemOf(
+  decision: Decision,
+  item: AuthorizeItem,
+  { organizationKey, material }: Sealed,
+  at: { readonly index: number; readonly committedAt: number },
+  repeated: Repeated | undefined,
+): SignItem {
+  return {
+    recordId: item.record,
+    attempt: repeated?.attempt ?? 1,
+    leaf: item.leaf,
+    index: at.index,
+    deadline: at.committedAt + deadlineMilliseconds,
+    organizationKey,
+    material,
+    scheme: decision.scheme,
+    input: decision.input,
+    hash: decision.hash,
+    data: decision.data,
+    ...(repeated ? { proof: repeated.proof } : {}),
+  }
+}
+
 /** A key version's material and what opens it. */
 interface Sealed {
   readonly organizationKey: Material
@@ -549,14 +599,23 @@ function sealedFor(organization: OrganizationState, { material, sealedBy }: Sign
   return material && organizationKey ? { organizationKey, material } : null
 }
 
-/** SHA-256 of a body's canonical JSON, and the claim of an idempotency key for one item of one route. */
-export function claimOf(actor: string, route: string, idempotencyKey: string, item: number, bodyHash: string): Claim {
+/**
+ * The claims of an idempotency key for the items of a request to one route, by their numbers. `bodyHash` is hex of SHA-256 of
+ * the body's canonical JSON.
+ */
+export function claimsOf(
+  actor: string,
+  route: string,
+  idempotencyKey: string,
+  bodyHash: string,
+): (item: number) => Claim {
   const key = digestOf('sha256', idempotencyKey, 'hex')
-  return {
+  const body = uuidOfHash(bodyHash)
+  return (item) => ({
     key,
     claim: uuidOfHash(digestOf('sha256', `${actor}\0${route}\0${item}\0${key}`, 'hex')),
-    body: uuidOfHash(bodyHash),
-  }
+    body,
+  })
 }
 
 function uuidOfHash(hex: string): string {

@@ -13,7 +13,7 @@ import { Refusal, systemCode } from './refusal.ts'
 const serverFile = join(import.meta.dirname, '..', 'main.ts')
 // No debugger that a signal opens. And a young generation that holds what is in flight: with half of it a signature at 512
 // connections took a tenth more time, most of it collecting garbage.
-const serverNodeOptions = ['--disable-sigusr1', '--max-semi-space-size=32']
+const serverNodeOptions = ['--disable-sigusr1', '--max-semi-space-size=16']
 
 /** Throws `Refusal` when another program listens where the API should. Nothing is left listening. */
 export async function checkPortFree({ host, port }: Pick<Config, 'host' | 'port'>): Promise<void> {
