@@ -83,6 +83,8 @@ export const keyCommands: readonly CommandRow[] = [
     options: [{ flags: '--chain <id>', description: 'The network as a CAIP-2 id: eip155:1.' }],
     examples: ['popsigner keys addresses treasury', 'popsigner keys addresses treasury --chain eip155:8453'],
     speaksTo: 'api',
+    calls: ['keys.addresses'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const chain = given.text('chain')
       const id = await findKeyId(session, given.argument(0))

@@ -1,5 +1,5 @@
 import type { DecodedTransaction, PopSigner } from '@popsigner/sdk'
-import type { CommandRow, Given, OptionRow } from '../command.ts'
+import type { ArgumentRow, CommandRow, Given, OptionRow } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
 import { findKeyId } from '../find.ts'
@@ -10,7 +10,11 @@ import { printable } from '../terminal.ts'
 type Json = Record<string, unknown>
 type BatchAnswer = Awaited<ReturnType<PopSigner['transactions']['signBatch']>>['transactions'][number]
 
-const keyArgument = { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }
+const keyArgument: ArgumentRow = {
+  name: '<key>',
+  description: 'Id, namespace/name, or a name that only one key has.',
+  completes: 'keys',
+}
 const transactionArgument = {
   name: '<transaction>',
   description: 'Hex behind 0x, or JSON as clients write it; @file for the content of a file, - for standard input.',
@@ -37,12 +41,18 @@ export const transactionCommands: readonly CommandRow[] = [
     description:
       'Prints its effects in words, its fee and what to know before signing. Signs nothing. With --key it says whose account it is where the bytes do not tell.',
     arguments: [transactionArgument],
-    options: [chainOption, abiOption, { flags: '--key <key>', description: 'The key that would sign it.' }],
+    options: [
+      chainOption,
+      abiOption,
+      { flags: '--key <key>', description: 'The key that would sign it.', completes: 'keys' },
+    ],
     examples: [
       'popsigner transaction decode --chain eip155:1 @unsigned.hex',
       'popsigner transaction decode --chain eip155:1 --abi router.json --key treasury -',
     ],
     speaksTo: 'api',
+    calls: ['transactions.decode'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const key = given.text('key')
       const body = {
@@ -66,6 +76,8 @@ export const transactionCommands: readonly CommandRow[] = [
       'popsigner transaction sign treasury --chain eip155:8453 @transaction.json --json',
     ],
     speaksTo: 'api',
+    calls: ['keys.signTransaction'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const name = given.argument(0)
       const version = given.number('key-version')
@@ -95,6 +107,8 @@ export const transactionCommands: readonly CommandRow[] = [
       'jq -c .items[] items.json | popsigner transaction sign-batch -',
     ],
     speaksTo: 'api',
+    calls: ['transactions.signBatch'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: signMany,
   },
   {
@@ -114,6 +128,8 @@ export const transactionCommands: readonly CommandRow[] = [
       'popsigner sign-message treasury --chain eip155:1 --convention eip712 @permit.json',
     ],
     speaksTo: 'api',
+    calls: ['keys.signMessage'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: signMessage,
   },
 ]
