@@ -53,7 +53,7 @@ export interface AttachedSignature {
 export interface Fee {
   /** CAIP-19 id. */
   readonly asset: string
-  /** The most that can be taken, whatever happens. */
+  /** The most that the limits in the transaction let be taken. A rollup may charge for data beside it. */
   readonly max: string
   /** The address that pays; `null` where that is the signer and the bytes do not tell who it is. */
   readonly payer: string | null

@@ -344,6 +344,26 @@ test('conventions that there are not, and messages that are too long', () => {
     assert.throws(() => prepare('eip191', message), { code: 'message.malformed' })
 })
 
+test('the longest lists and the most types that fit are read in bounded time', () => {
+  const typed = (type: string, value: Json, more: JsonObject = {}) =>
+    ({
+      types: { List: [{ name: 'a', type }], ...more },
+      primaryType: 'List',
+      domain: {},
+      message: { a: value },
+    }) as Json
+  const started = performance.now()
+  prepare('eip712', typed('uint8[]', Array(65_000).fill(1)))
+  prepare('eip712', typed('Empty[]', Array(40_000).fill({}), { Empty: [] }))
+  const chain = Array.from({ length: 120 }, (_, i) => [
+    `T${i}`,
+    Array.from({ length: 16 }, (_, j) => ({ name: `m${j}`, type: `T${Math.min(i + 1 + (j % 3), 120)}[]` })),
+  ])
+  const empty = Object.fromEntries(Array.from({ length: 16 }, (_, j) => [`m${j}`, []]))
+  prepare('eip712', typed('T0', empty, { ...Object.fromEntries(chain), T120: [] }))
+  assert.ok(performance.now() - started < 5_000, `${performance.now() - started} ms`)
+})
+
 test('random JSON is refused, never thrown over', () => {
   fc.assert(
     fc.property(

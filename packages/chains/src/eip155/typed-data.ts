@@ -109,7 +109,7 @@ class Hasher {
       this.#value(member.type, object[member.name] as Json, `${at}.${member.name}`, depth + 1),
     )
     return {
-      hash: keccak256(concat(this.#typeHash(name), ...encoded.map((one) => one.word))),
+      hash: keccak256(wordsOf(encoded, this.#typeHash(name))),
       values: encoded.map((one) => one.value),
     }
   }
@@ -131,7 +131,7 @@ class Hasher {
     if (length !== '' && json.length !== Number(length))
       throw refused(at, `expected ${length} entries, got ${json.length}`)
     const encoded = (json as readonly Json[]).map((one, i) => this.#value(of, one, `${at}[${i}]`, depth + 1))
-    return { word: keccak256(concat(...encoded.map((one) => one.word))), value: encoded.map((one) => one.value) }
+    return { word: keccak256(wordsOf(encoded)), value: encoded.map((one) => one.value) }
   }
 
   #typeHash(name: string): Uint8Array {
@@ -145,6 +145,15 @@ class Hasher {
   #text(name: string): string {
     return `${name}(${(this.#types.get(name) ?? []).map((member) => `${member.type} ${member.name}`).join(',')})`
   }
+}
+
+/** The words one after the other, behind `first` if it is given. A list may have more than a call takes arguments. */
+function wordsOf(encoded: readonly Encoded[], first?: Uint8Array): Uint8Array {
+  const start = first === undefined ? 0 : 32
+  const bytes = new Uint8Array(start + 32 * encoded.length)
+  if (first !== undefined) bytes.set(first)
+  for (const [i, { word }] of encoded.entries()) bytes.set(word, start + 32 * i)
+  return bytes
 }
 
 function parseTypes(json: Json, domain: JsonObject): Types {
