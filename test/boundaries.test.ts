@@ -34,7 +34,7 @@ const allowed: Record<string, Row> = {
   },
   transparency: { rooms: ['crypto'], libraries: ['@noble/curves', '@noble/hashes'], node: [] },
   // No I/O, clock or environment, and plain JavaScript: an approver's browser decodes with the same codecs.
-  chains: { rooms: ['crypto'], libraries: [], node: [] },
+  chains: { rooms: ['crypto'], libraries: ['@scure/base'], node: [] },
   custody: { rooms: ['crypto', 'transparency'], libraries: [], node: true },
   api: { rooms: [], libraries: ['zod'], node: [] },
   server: {
