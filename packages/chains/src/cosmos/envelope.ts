@@ -11,7 +11,7 @@ import { type Kind, many, message, one, optional, required, some, type Value } f
 export const bodyShape = { messages: some(1, anyMessage), memo: one(2, text), timeout_height: one(3, uint64) }
 export type Body = Value<typeof bodyShape>
 
-export const feeShape = {
+const feeShape = {
   amount: many(1, coin, 'list'),
   gas_limit: one(2, uint64),
   payer: one(3, address),
@@ -110,4 +110,3 @@ export const stdSignDocShape = {
   sequence: one(6, uint64, 'written'),
   timeout_height: one(7, uint64),
 }
-export type StdSignDoc = Value<typeof stdSignDocShape>

@@ -99,7 +99,7 @@ const nanos = smallNumber((value) => value < 1_000_000_000n, 'must be below 10^9
 const momentShape = { seconds: one(1, natural63), nanos: one(2, nanos) }
 
 /** Seconds since 1970 and the rest in nanoseconds. */
-export type Moment = Value<typeof momentShape>
+type Moment = Value<typeof momentShape>
 
 /** The last second that RFC 3339 can write: the end of the year 9999. */
 const lastSecond = 253_402_300_799n

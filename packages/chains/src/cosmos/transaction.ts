@@ -29,7 +29,7 @@ import { readFields } from './wire.ts'
 const maxBytes = 256 * 1024
 
 /** Which of three documents it was given as, or has become: both `sign_doc` and `amino` become `tx_raw` once signed. */
-export type Form = 'sign_doc' | 'amino' | 'tx_raw'
+type Form = 'sign_doc' | 'amino' | 'tx_raw'
 
 export interface CosmosTx {
   readonly form: Form

@@ -9,7 +9,7 @@ import { malformed } from './refuse.ts'
 /** What follows a tag: a varint, or the bytes of a length-delimited field. */
 export type Payload = bigint | Uint8Array
 
-export interface WireField {
+interface WireField {
   readonly number: number
   readonly payload: Payload
 }
