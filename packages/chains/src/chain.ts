@@ -28,9 +28,9 @@ export interface Context {
   /** EVM: the ABI of the contract that is called (JSON as compilers write it). A claim: known functions outrank it. */
   readonly abi?: readonly Json[]
   /** Cosmos: the number of the signer's account, decimal text. A transaction that carries signatures (`TxRaw`) does not tell it. */
-  readonly accountNumber?: string
+  readonly account_number?: string
   /** Cosmos: how addresses begin, on a chain that is not in the table. */
-  readonly addressPrefix?: string
+  readonly address_prefix?: string
   /** Celestia: the blobs that the transaction pays for, in its order: `{namespace, data, share_version, signer}`, bytes as base64. */
   readonly blobs?: readonly Json[]
 }

@@ -7,7 +7,7 @@ import { ChainFault } from './fault.ts'
 export const chains: readonly Chain[] = [evm as Chain, cosmos as Chain]
 
 /** Networks whose addresses are told where nobody names one. */
-export const mainNetworks: readonly string[] = ['eip155:1']
+export const mainNetworks: readonly string[] = ['eip155:1', 'cosmos:celestia']
 
 const rows: ReadonlyMap<string, Chain> = new Map(chains.map((row) => [row.namespace, row]))
 

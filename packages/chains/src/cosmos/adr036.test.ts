@@ -69,7 +69,7 @@ test('messages of another shape, and keys that no address has, are refused', () 
   assert.throws(() => cosmos.message('adr036', 'x', cosmos.network('unheard-of-1'), context), {
     code: 'context.malformed',
   })
-  const other = cosmos.message('adr036', 'x', cosmos.network('unheard-of-1'), { ...context, addressPrefix: 'heard' })
+  const other = cosmos.message('adr036', 'x', cosmos.network('unheard-of-1'), { ...context, address_prefix: 'heard' })
   assert.match(JSON.stringify(other.effects), /"heard1/)
 })
 

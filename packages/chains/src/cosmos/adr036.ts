@@ -22,7 +22,7 @@ export function adr036(message: Json, network: Network, context: Context): Prepa
       field: 'context.signer',
       reason: 'must be a secp256k1 key: it is part of what is signed',
     })
-  const prefix = prefixOf(network) ?? context.addressPrefix
+  const prefix = prefixOf(network) ?? context.address_prefix
   if (prefix === undefined)
     throw new ChainFault('context.malformed', {
       field: 'context.address_prefix',

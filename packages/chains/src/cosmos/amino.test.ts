@@ -135,11 +135,11 @@ test('a signed amino document is the transaction that cosmjs makes of it', async
   assert.equal(hex(raw.authInfoBytes), hex(auth))
   assert.equal(cosmos.complete(signed), true)
   // The transaction signs to the same bytes as the document did.
-  const again = cosmos.parse(cosmos.encode(signed), celestia, { accountNumber: '12' })
+  const again = cosmos.parse(cosmos.encode(signed), celestia, { account_number: '12' })
   assert.deepEqual(cosmos.effects(again), cosmos.effects(tx))
   assert.throws(() => cosmos.messages(again, alice.signer), { code: 'transaction.already_signed' })
   const emptied = TxRaw.encode({ ...raw, signatures: [new Uint8Array()] }).finish()
-  const open = parse(emptied, { accountNumber: '12' })
+  const open = parse(emptied, { account_number: '12' })
   assert.deepEqual(cosmos.messages(open, alice.signer), [what])
 })
 
@@ -202,7 +202,7 @@ test('what amino JSON cannot say is signed directly only', () => {
     authInfoBytes: doc.authInfoBytes,
     signatures: [new Uint8Array()],
   }).finish()
-  const tx = parse(bytes, { accountNumber: '1' })
+  const tx = parse(bytes, { account_number: '1' })
   assert.equal(cosmos.effects(tx).at(-1)?.kind, 'opaque')
   assert.throws(() => cosmos.messages(tx, alice.signer), { code: 'transaction.unsupported' })
 })
@@ -215,7 +215,7 @@ test('what is signed of a transaction is what x/tx of the SDK signs, from a Sign
   for (const row of rows) {
     const chainId = (JSON.parse(row.amino) as { chain_id: string }).chain_id
     const network = cosmos.network(referenceOf(chainId))
-    const context = { addressPrefix: 'celestia' }
+    const context = { address_prefix: 'celestia' }
     const direct = cosmos.parse(row.sign_doc, network, context)
     const amino = cosmos.parse(base64(utf8(row.amino)), network, context)
     assert.equal(cosmos.encode(direct), row.sign_doc)

@@ -86,7 +86,7 @@ test('several messages and a fee payer: two sign, each with an account number of
     [bob, 13],
     [carol, 0],
   ] as const) {
-    const again = cosmos.parse(cosmos.encode(current), celestia, { accountNumber: String(accountNumber) })
+    const again = cosmos.parse(cosmos.encode(current), celestia, { account_number: String(accountNumber) })
     assert.equal(cosmos.encode(again), cosmos.encode(current))
     const [next] = cosmos.messages(again, key.signer)
     assert.ok(next !== undefined && 'digest' in next)

@@ -78,7 +78,7 @@ test('members sign one after the other, in any order, and the transaction is tha
   const [a, b, c] = [keys[8], keys[0], keys[4]] as [TestKey, TestKey, TestKey]
   let text = base64(theirs([]))
   for (const [i, key] of [a, b, c].entries()) {
-    const tx = cosmos.parse(text, celestia, { accountNumber: '12' })
+    const tx = cosmos.parse(text, celestia, { account_number: '12' })
     assert.equal(cosmos.encode(tx), text)
     assert.equal(cosmos.complete(tx), false)
     const [what, ...more] = cosmos.messages(tx, key.signer)
@@ -98,7 +98,7 @@ test('members sign one after the other, in any order, and the transaction is tha
     cosmos.signatures(whole).map(({ signer }) => signer),
     [b, c, a].map((key) => key.address),
   )
-  assert.throws(() => cosmos.messages(cosmos.parse(text, celestia, { accountNumber: '12' }), a.signer), {
+  assert.throws(() => cosmos.messages(cosmos.parse(text, celestia, { account_number: '12' }), a.signer), {
     code: 'transaction.already_signed',
   })
 })
@@ -118,7 +118,7 @@ test('a SignDoc carries a threshold key as well, and says the account number its
 })
 
 test('a key that is no member is told who is', () => {
-  const tx = parse(theirs([]), { accountNumber: '12' })
+  const tx = parse(theirs([]), { account_number: '12' })
   assert.throws(
     () => cosmos.messages(tx, stranger.signer),
     (fault) =>

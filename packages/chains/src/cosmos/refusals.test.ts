@@ -160,13 +160,13 @@ test('transactions for others', () => {
 
 test('what is given beside a transaction', () => {
   refused(bytes, 'context.malformed', 'an ABI', { abi: [] })
-  refused(bytes, 'context.malformed', 'another account number', { accountNumber: '13' })
-  refused(bytes, 'context.malformed', 'another prefix', { addressPrefix: 'osmo' })
-  refused(bytes, 'context.malformed', 'a prefix that is none', { addressPrefix: 'C' })
+  refused(bytes, 'context.malformed', 'another account number', { account_number: '13' })
+  refused(bytes, 'context.malformed', 'another prefix', { address_prefix: 'osmo' })
+  refused(bytes, 'context.malformed', 'a prefix that is none', { address_prefix: 'C' })
   refused(bytes, 'context.malformed', 'blobs of nothing', { blobs: [] })
   const raw = TxRaw.encode({ ...doc, signatures: [new Uint8Array()] }).finish()
   for (const accountNumber of ['', '01', '-1', '1.0', 'x', `${2n ** 64n}`])
-    refused(raw, 'context.malformed', accountNumber, { accountNumber })
+    refused(raw, 'context.malformed', accountNumber, { account_number: accountNumber })
   assert.throws(() => cosmos.messages(parse(raw), alice.signer), { code: 'context.malformed' })
   refused(
     TxRaw.encode({ ...doc, signatures: [new Uint8Array(63)] }).finish(),
@@ -174,7 +174,7 @@ test('what is given beside a transaction', () => {
     'a short signature',
   )
   refused(TxRaw.encode({ ...doc, signatures: [] }).finish(), 'transaction.malformed', 'no place for a signature')
-  const full = parse(TxRaw.encode({ ...doc, signatures: [new Uint8Array(64)] }).finish(), { accountNumber: '12' })
+  const full = parse(TxRaw.encode({ ...doc, signatures: [new Uint8Array(64)] }).finish(), { account_number: '12' })
   assert.throws(() => cosmos.messages(full, alice.signer), { code: 'transaction.already_signed' })
 })
 
@@ -190,7 +190,7 @@ test('chains that are not in the table take their prefix from the messages or fr
   assert.equal(cosmos.messages(cosmos.parse(text, network, {}), heard.signer).length, 1)
   assert.deepEqual(cosmos.addresses(heard.signer, network), [])
   assert.deepEqual(cosmos.addresses(alice.signer, celestia), [{ kind: 'bech32', address: alice.address }])
-  refused(text, 'transaction.malformed', 'a prefix that the messages do not have', { addressPrefix: 'seen' }, network)
+  refused(text, 'transaction.malformed', 'a prefix that the messages do not have', { address_prefix: 'seen' }, network)
 })
 
 /** CAIP-2 of namespaces/cosmos, Test Cases. */

@@ -95,7 +95,7 @@ export function digestOf(tx: CosmosTx, slot: Slot): Uint8Array {
 
 function readSignDoc(bytes: Uint8Array, network: Network, context: Context): CosmosTx {
   const doc = readShape(signDocShape, bytes, root)
-  if (context.accountNumber !== undefined && context.accountNumber !== String(doc.account_number))
+  if (context.account_number !== undefined && context.account_number !== String(doc.account_number))
     throw contextFault('context.account_number', `must be ${doc.account_number}, as the transaction says`)
   checkChainId(doc.chain_id, network)
   return readInner(
@@ -108,7 +108,7 @@ function readSignDoc(bytes: Uint8Array, network: Network, context: Context): Cos
 
 function readTxRaw(bytes: Uint8Array, network: Network, context: Context): CosmosTx {
   const raw = readShape(txRawShape, bytes, root)
-  const accountNumber = context.accountNumber
+  const accountNumber = context.account_number
   if (
     accountNumber !== undefined &&
     (!/^(0|[1-9][0-9]{0,19})$/.test(accountNumber) || BigInt(accountNumber) >= 1n << 64n)
@@ -152,7 +152,7 @@ function readStdSignDoc(bytes: Uint8Array, network: Network, context: Context): 
       'writes a field as the SDK would not: one with its default, or a number in another spelling',
     )
   checkChainId(doc.chain_id, network)
-  if (context.accountNumber !== undefined && context.accountNumber !== String(doc.account_number))
+  if (context.account_number !== undefined && context.account_number !== String(doc.account_number))
     throw contextFault('context.account_number', `must be ${doc.account_number}, as the transaction says`)
   const body = { messages: doc.msgs, memo: doc.memo, timeout_height: doc.timeout_height }
   const prefix = readPrefix(body, network, context)
@@ -205,7 +205,7 @@ function checkChainId(chainId: string, network: Network): void {
 }
 
 function readPrefix(body: Body, network: Network, context: Context): string {
-  const { addressPrefix } = context
+  const { address_prefix: addressPrefix } = context
   if (addressPrefix !== undefined && !isCosmosPrefix(addressPrefix))
     throw contextFault('context.address_prefix', 'must be lower-case letters and digits, a letter first')
   const known = prefixOf(network)
@@ -260,7 +260,7 @@ function chainIdOf(tx: CosmosTx): string {
   return tx.chainId
 }
 
-function checkNames({ signer, accountNumber, addressPrefix, blobs, ...rest }: Context): void {
+function checkNames({ signer, account_number, address_prefix, blobs, ...rest }: Context): void {
   for (const [name, value] of Object.entries(rest))
     if (value !== undefined) throw contextFault(`context.${name}`, 'is not for Cosmos chains')
 }
