@@ -40,7 +40,7 @@ const anyShape = { type_url: required(1, text), value: one(2, bytes) }
 /** Any of the types in a table, which may still grow until the first value is read; others are kept as bytes. */
 export function any<T extends AnyType>(table: ReadonlyMap<string, T>): Kind<Any<T>> {
   const build = (type: T, value: Value<Shape>, at: Place): Any<T> => {
-    type.check?.(value, at)
+    type.check?.(value, inside(at, 'value'))
     return { typeUrl: type.typeUrl, bytes: writeShape(type.shape, value), known: { type, value } }
   }
   return {

@@ -1,12 +1,12 @@
 import { cosmosAddress } from '@popsigner/crypto/address'
-import { assertBytes, base64, hex } from '@popsigner/crypto/bytes'
+import { assertBytes, hex } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash'
 import type { Address, AttachedSignature, Chain, Fee, JsonObject, Signer, ToSign, Warning } from '../chain.ts'
 import type { Effect } from '../effect.ts'
 import { ChainFault } from '../fault.ts'
 import { encodeAddress } from './address.ts'
 import { adr036 } from './adr036.ts'
-import { signModes } from './envelope.ts'
+import { publicKey, signModes } from './envelope.ts'
 import { effectsOf } from './messages/message-type.ts'
 import { anyMessage } from './messages/messages.ts'
 import { assetOf, cosmosNetwork, prefixOf } from './network.ts'
@@ -89,7 +89,7 @@ function details(tx: CosmosTx): JsonObject {
       address: slot.address,
       sign_mode: signModes[slot.mode] as string,
       sequence: String(slot.sequence),
-      public_key: slot.publicKey === undefined ? null : base64(slot.publicKey.bytes),
+      public_key: slot.publicKey === undefined ? null : publicKey.toAmino(slot.publicKey, 'show'),
       threshold: slot.threshold,
       signed: isFilled(slot),
     })),

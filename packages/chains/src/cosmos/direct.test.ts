@@ -56,6 +56,16 @@ test('effects, fee and details of a transfer', () => {
   assert.equal(details['memo'], 'hello')
   assert.equal(details['account_number'], '12')
   assert.equal(details['fee_granter'], carol.address)
+  assert.deepEqual(details['signers'], [
+    {
+      address: alice.address,
+      sign_mode: 'direct',
+      sequence: '7',
+      public_key: { type: '/cosmos.crypto.secp256k1.PubKey', value: { key: base64(alice.publicKey) } },
+      threshold: null,
+      signed: false,
+    },
+  ])
   assert.deepEqual(details['messages'], [
     {
       type: '/cosmos.bank.v1beta1.MsgSend',
