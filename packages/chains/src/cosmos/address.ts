@@ -1,4 +1,4 @@
-import { assertBytes, concat } from '@popsigner/crypto/bytes'
+import { assertBytes, concat, utf8 } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash'
 import { bech32 } from '@scure/base'
 
@@ -27,7 +27,7 @@ export function encodeAddress(account: Uint8Array, prefix: string): string {
 
 /** The account of a module such as `gov`, which has no key (x/auth/types.NewModuleAddress). */
 export function moduleAddress(name: string, prefix: string): string {
-  return encodeAddress(sha256(new TextEncoder().encode(name)).subarray(0, 20), prefix)
+  return encodeAddress(sha256(utf8(name)).subarray(0, 20), prefix)
 }
 
 /** The account of a threshold key: SHA-256 of its amino bytes, the first 20 (ADR-028 leaves it as it was before). */
