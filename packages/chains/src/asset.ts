@@ -5,7 +5,7 @@ interface Coin {
   readonly decimals: number
 }
 
-/** Native coins, by CAIP-19 id with the coin types of SLIP-44. What is not here is shown in its smallest unit. */
+/** Native coins, by CAIP-19 id: with the coin types of SLIP-44, on Cosmos chains with the name of the coin. What is not here is shown in its smallest unit. */
 const coins: ReadonlyMap<string, Coin> = new Map(
   [
     { asset: 'eip155:1/slip44:60', symbol: 'ETH', decimals: 18 },
@@ -15,6 +15,11 @@ const coins: ReadonlyMap<string, Coin> = new Map(
     { asset: 'eip155:42161/slip44:60', symbol: 'ETH', decimals: 18 },
     { asset: 'eip155:43114/slip44:9005', symbol: 'AVAX', decimals: 18 },
     { asset: 'eip155:11155111/slip44:60', symbol: 'ETH', decimals: 18 },
+    { asset: 'cosmos:celestia/denom:utia', symbol: 'TIA', decimals: 6 },
+    { asset: 'cosmos:mocha-4/denom:utia', symbol: 'TIA', decimals: 6 },
+    { asset: 'cosmos:arabica-11/denom:utia', symbol: 'TIA', decimals: 6 },
+    { asset: 'cosmos:cosmoshub-4/denom:uatom', symbol: 'ATOM', decimals: 6 },
+    { asset: 'cosmos:osmosis-1/denom:uosmo', symbol: 'OSMO', decimals: 6 },
   ].map((coin) => [coin.asset, coin]),
 )
 

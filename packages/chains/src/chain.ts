@@ -27,6 +27,12 @@ export interface Context {
   readonly signer?: Signer
   /** EVM: the ABI of the contract that is called (JSON as compilers write it). A claim: known functions outrank it. */
   readonly abi?: readonly Json[]
+  /** Cosmos: the number of the signer's account, decimal text. A transaction that carries signatures (`TxRaw`) does not tell it. */
+  readonly account_number?: string
+  /** Cosmos: how addresses begin, on a chain that is not in the table. */
+  readonly address_prefix?: string
+  /** Celestia: the blobs that the transaction pays for, in its order: `{namespace, data, share_version, signer}`, bytes as base64. */
+  readonly blobs?: readonly Json[]
 }
 
 /** One thing to sign: 32 bytes that are signed as they are (ECDSA, Schnorr), or a message that the scheme takes whole (Ed25519). */

@@ -1,12 +1,13 @@
 import type { Chain, Network } from './chain.ts'
+import { cosmos } from './cosmos/cosmos.ts'
 import { evm } from './eip155/evm.ts'
 import { ChainFault } from './fault.ts'
 
 /** One row per CAIP-2 namespace. */
-export const chains: readonly Chain[] = [evm as Chain]
+export const chains: readonly Chain[] = [evm as Chain, cosmos as Chain]
 
 /** Networks whose addresses are told where nobody names one. */
-export const mainNetworks: readonly string[] = ['eip155:1']
+export const mainNetworks: readonly string[] = ['eip155:1', 'cosmos:celestia']
 
 const rows: ReadonlyMap<string, Chain> = new Map(chains.map((row) => [row.namespace, row]))
 

@@ -27,6 +27,9 @@ export type Effect =
   | Close
   | SignedMessage
   | Opaque
+  | Deposit
+  | Propose
+  | Redirect
 
 /** An address; `null` is the signer where the bytes alone do not tell who that is. */
 export type Account = string | null
@@ -122,6 +125,8 @@ export interface Stake {
   readonly delegator: Account
   readonly validator: string
   readonly amount: string
+  /** `stake` of value that was on its way back: the height at which its way back began (Cosmos). */
+  readonly unbonding_since?: string
 }
 
 /** Bound value goes from one validator to another. */
@@ -161,6 +166,17 @@ export interface Grant {
   /** What the grant is bound to, as far as the codec understands it; `null` where it has no bounds. */
   readonly limits: readonly { readonly asset: string; readonly amount: string }[] | null
   readonly expires: string | null
+  /** Whom value may go to, or which validators it may be staked with; without it, anyone. */
+  readonly only_to?: readonly string[]
+  /** Whom not. */
+  readonly not_to?: readonly string[]
+  /** Fees: of which actions only. */
+  readonly only_for?: readonly string[]
+  /** What may be spent in each such time, beside `limits` for all of it. */
+  readonly period?: {
+    readonly seconds: string
+    readonly limits: readonly { readonly asset: string; readonly amount: string }[]
+  }
 }
 
 /** Such a grant ends. */
@@ -181,6 +197,8 @@ export interface Bridge {
   readonly amount: string
   /** The way it goes: port and channel, or the contract. */
   readonly through: string
+  /** What goes with it, where there is such; the other network may act on it (ICS-20: forwarding, contracts). */
+  readonly memo?: string
 }
 
 /** Value comes into being or ceases to be. */
@@ -228,6 +246,33 @@ export interface Opaque {
   readonly subject: string | null
   /** SHA-256 of its bytes. */
   readonly hash: string
+}
+
+/** Value is put behind a proposal, and is lost where its vote fails. */
+export interface Deposit {
+  readonly kind: 'deposit'
+  readonly asset: string
+  readonly depositor: Account
+  /** `null` is the proposal that the same message makes. */
+  readonly proposal: string | null
+  readonly amount: string
+}
+
+/** Something is put to a vote. What it would do, it does in the name of the network if it passes, not of the signer. */
+export interface Propose {
+  readonly kind: 'propose'
+  readonly proposer: Account
+  readonly title: string | null
+  /** The chain's names of the actions, and SHA-256 of the bytes of each. */
+  readonly actions: readonly { readonly name: string; readonly hash: string }[]
+}
+
+/** What an account earns is paid to another from now on. */
+export interface Redirect {
+  readonly kind: 'redirect'
+  readonly account: Account
+  readonly to: string
+  readonly what: 'rewards'
 }
 
 /** SHA-256 of the canonical JSON of the effects: what a record says as `effects`. */

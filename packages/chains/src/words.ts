@@ -1,5 +1,5 @@
 import { amountInWords } from './asset.ts'
-import type { Account, ArgumentValue, Call, Effect, SignedMessage } from './effect.ts'
+import type { Account, ArgumentValue, Call, Effect, Grant, SignedMessage } from './effect.ts'
 
 /**
  * One effect in a sentence for people, in English. Amounts stand in the unit people use and in the smallest one; text from
@@ -30,8 +30,10 @@ export function describeEffect(effect: Effect): string {
       const into = effect.namespace === null ? '' : ` into namespace ${effect.namespace}`
       return `Post ${bytes}${into} as ${who(effect.from)}, commitment ${effect.commitment}`
     }
-    case 'stake':
-      return `Stake ${amountInWords(effect.amount, effect.asset)} of ${who(effect.delegator)} with ${effect.validator}`
+    case 'stake': {
+      const back = effect.unbonding_since === undefined ? '' : ` again, unstaked at height ${effect.unbonding_since},`
+      return `Stake ${amountInWords(effect.amount, effect.asset)} of ${who(effect.delegator)}${back} with ${effect.validator}`
+    }
     case 'unstake':
       return `Unstake ${amountInWords(effect.amount, effect.asset)} of ${who(effect.delegator)} from ${effect.validator}`
     case 'redelegate':
@@ -42,16 +44,12 @@ export function describeEffect(effect: Effect): string {
       const options = effect.options.map(({ option, weight }) => (weight === '1' ? option : `${option} (${weight})`))
       return `Vote ${options.join(', ')} on proposal ${effect.proposal} as ${who(effect.voter)}`
     }
-    case 'grant': {
-      const limits = effect.limits?.map(({ asset, amount }) => amountInWords(amount, asset)).join(', ')
-      const bounds = limits === undefined ? 'without a limit' : `up to ${limits === '' ? 'nothing' : limits}`
-      const until = effect.expires === null ? '' : ` until ${time(effect.expires)}`
-      return `Let ${effect.grantee} do ${quote(effect.action)} for ${who(effect.granter)}, ${bounds}${until}`
-    }
+    case 'grant':
+      return grant(effect)
     case 'revoke':
       return `No longer let ${effect.grantee} do ${quote(effect.action)} for ${who(effect.granter)}`
     case 'bridge':
-      return `Send ${amountInWords(effect.amount, effect.asset)} of ${who(effect.from)} through ${quote(effect.through)} to ${quote(effect.to)}`
+      return `Send ${amountInWords(effect.amount, effect.asset)} of ${who(effect.from)} through ${quote(effect.through)} to ${quote(effect.to)}${effect.memo === undefined ? '' : ` with ${quote(effect.memo)}`}`
     case 'mint':
       return `Mint ${amountInWords(effect.amount, effect.asset)} for ${who(effect.account)}`
     case 'burn':
@@ -62,7 +60,36 @@ export function describeEffect(effect: Effect): string {
       return signedMessage(effect)
     case 'opaque':
       return `Not understood: ${quote(effect.what)}${effect.subject === null ? '' : ` for ${effect.subject}`} (${effect.why})`
+    case 'deposit': {
+      const proposal = effect.proposal === null ? 'the proposal made here' : `proposal ${effect.proposal}`
+      return `Put ${amountInWords(effect.amount, effect.asset)} of ${who(effect.depositor)} behind ${proposal}`
+    }
+    case 'propose': {
+      const title = effect.title === null ? '' : ` ${quote(effect.title)}`
+      const actions = effect.actions.length === 0 ? 'nothing' : effect.actions.map(({ name }) => quote(name)).join(', ')
+      return `Propose${title} as ${who(effect.proposer)}, which would do ${actions}`
+    }
+    case 'redirect':
+      return `Pay the ${effect.what} of ${who(effect.account)} to ${effect.to} from now on`
   }
+}
+
+function grant(effect: Grant): string {
+  const action = effect.action === 'fees' ? 'have fees paid by' : `do ${quote(effect.action)} for`
+  const within = effect.period
+  const bounds = [
+    effect.limits === null ? 'without a limit' : `up to ${amounts(effect.limits)}`,
+    within === undefined ? '' : ` and ${amounts(within.limits)} every ${within.seconds} s`,
+    effect.only_for === undefined ? '' : `, only for ${effect.only_for.map(quote).join(', ')}`,
+    effect.only_to === undefined ? '' : `, only to ${effect.only_to.join(', ')}`,
+    effect.not_to === undefined ? '' : `, not to ${effect.not_to.join(', ')}`,
+    effect.expires === null ? '' : ` until ${time(effect.expires)}`,
+  ].join('')
+  return `Let ${effect.grantee} ${action} ${who(effect.granter)}, ${bounds}`
+}
+
+function amounts(values: NonNullable<Grant['limits']>): string {
+  return values.length === 0 ? 'nothing' : values.map(({ asset, amount }) => amountInWords(amount, asset)).join(', ')
 }
 
 function call(effect: Call): string {

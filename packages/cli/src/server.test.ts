@@ -656,6 +656,40 @@ test('signer facts, requests made visible, and scopes as the server has them', a
   assert.deepEqual(document.components.schemas.Scope.enum, Object.keys(scopes))
 })
 
+test('a transaction of Celestia is signed, decoded with what it does not tell, and a message under ADR-036', async () => {
+  await answer('keys', 'create', 'celestial')
+  const chain = ['--chain', 'cosmos:celestia']
+  const [own] = await answer<{ address: string }[]>('keys', 'addresses', 'celestial', ...chain)
+  const address = own?.address ?? ''
+  assert.match(address, /^celestia1/)
+  const amount = [{ amount: '1500000', denom: 'utia' }]
+  const value = { amount, from_address: address, to_address: address }
+  const document = {
+    account_number: '12',
+    chain_id: 'celestia',
+    fee: { amount: [{ amount: '2000', denom: 'utia' }], gas: '100000' },
+    memo: '',
+    msgs: [{ type: 'cosmos-sdk/MsgSend', value }],
+    sequence: '7',
+  }
+  const signed = await popsigner(['transaction', 'sign', 'celestial', ...chain, JSON.stringify(document)])
+  assert.equal(signed.exit, 0, signed.stderr)
+  assert.match(signed.stderr, new RegExp(`Transfer 1.5 TIA \\(1500000\\) from ${address} to ${address}`))
+  const transaction = signed.stdout.trim()
+  const known = [...chain, '--account-number', '12', '--address-prefix', 'celestia']
+  const decoded = await popsigner(['transaction', 'decode', ...known, transaction])
+  assert.equal(decoded.exit, 0, decoded.stderr)
+  assert.match(decoded.stdout, /^complete +yes$/m)
+  const again = await fails(1, 'transaction', 'sign', 'celestial', ...known, transaction)
+  assert.equal(again.code, 'transaction.already_signed')
+  writeFileSync(join(server.directory, 'blobs.json'), '[]')
+  const blobs = await fails(2, 'transaction', 'decode', ...chain, '--blobs', 'blobs.json', transaction)
+  assert.equal(blobs.code, 'context.malformed')
+  const message = await popsigner(['sign-message', 'celestial', ...chain, '--convention', 'adr036', 'hello'])
+  assert.match(message.stdout, /^[A-Za-z0-9+/]{86}==\n$/)
+  assert.match(message.stderr, /Sign a message \(adr036\) as celestia1\w+: "hello"/)
+})
+
 test('a transaction is decoded, signed and batched; a message is signed; addresses are listed', async () => {
   await answer('keys', 'create', 'treasury')
   const unsigned =

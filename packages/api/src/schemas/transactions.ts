@@ -19,7 +19,7 @@ const anyJson = z.unknown().refine((value) => value !== undefined, 'is required'
 const transaction = z
   .union([z.string().max(maxTransactionText), z.record(z.string(), anyJson)])
   .describe(
-    'The transaction in the text of its chain (EVM: hex behind `0x`, signed or not), or, for EVM networks, the JSON that clients write: the fields of `eth_sendTransaction`, numbers as 0x hex, decimal text or JSON numbers.',
+    'The transaction in the text of its chain (EVM: hex behind `0x`, signed or not; Cosmos: base64 of a SignDoc, a StdSignDoc or a TxRaw), or the JSON that clients write: for EVM networks the fields of `eth_sendTransaction`, numbers as 0x hex, decimal text or JSON numbers; for Cosmos a StdSignDoc.',
   )
 
 const context = z
@@ -30,10 +30,28 @@ const context = z
       .describe(
         'EVM: the ABI of the contract that is called, as compilers write it. The standards of tokens outrank it.',
       ),
+    account_number: z
+      .string()
+      .regex(/^(?:0|[1-9][0-9]{0,19})$/, 'must be a whole number as text')
+      .optional()
+      .describe('Cosmos: the number of the signer’s account, in decimal, for a TxRaw, which does not tell it.'),
+    address_prefix: z
+      .string()
+      .regex(/^[a-z][a-z0-9]{0,50}$/, 'must be lower-case letters and digits, a letter first')
+      .optional()
+      .describe('Cosmos: how addresses begin, on a chain where that is not known.'),
+    blobs: z
+      .array(anyJson)
+      .max(1_000)
+      .optional()
+      .describe(
+        'Celestia: the blobs that the transaction pays for, in its order: `{namespace, data, share_version, signer}`, bytes as base64. They are compared with the message, and go out with the signed transaction.',
+      ),
   })
   .meta({
     id: 'TransactionContext',
-    description: 'What the bytes do not tell. It changes what is told of them, never what is signed.',
+    description:
+      'What the bytes do not tell. It changes what is told of them; of what is signed, only the account number of a Cosmos TxRaw.',
   })
 
 const namedVersion = keyVersion.optional().describe('The version that signs. Default: the primary one.')
@@ -87,7 +105,9 @@ const decoded = {
       z
         .strictObject({
           signer: z.string().nullable().describe('The address that it is from, where the transaction tells.'),
-          signature: base64(8_192).describe('In base64, as the chain writes it. EVM: R ‖ S ‖ V, 65 bytes.'),
+          signature: base64(8_192).describe(
+            'In base64, as the chain writes it. EVM: R ‖ S ‖ V, 65 bytes; Cosmos: R ‖ S, 64 bytes.',
+          ),
           record_id: recordId.optional().describe('The record, where the signature was made by this request.'),
           key_version: keyVersion.optional(),
         })
@@ -167,9 +187,12 @@ export const messageSigning = z
     convention: z
       .string()
       .regex(/^[a-z0-9-]{1,64}$/, 'must be lower-case letters, digits and dashes')
-      .meta({ description: 'How the message is signed. EVM: `eip191`, `eip712`, `eip7702`.', examples: ['eip191'] }),
+      .meta({
+        description: 'How the message is signed. EVM: `eip191`, `eip712`, `eip7702`. Cosmos: `adr036`.',
+        examples: ['eip191'],
+      }),
     message: anyJson.describe(
-      'What the convention takes. `eip191`: text, or `{"raw": "0x…"}` for bytes. `eip712`: `{types, primaryType, domain, message}`. `eip7702`: `{chainId, address, nonce}`.',
+      'What the convention takes. `eip191`: text, or `{"raw": "0x…"}` for bytes. `eip712`: `{types, primaryType, domain, message}`. `eip7702`: `{chainId, address, nonce}`. `adr036`: text, or `{"raw": base64}` for bytes.',
     ),
     context: context.optional(),
     key_version: namedVersion,
@@ -185,7 +208,9 @@ export const signedMessage = z
     signer: z.string().nullable().describe('The address of the key there.'),
     signature: z
       .string()
-      .describe('As verifiers of the convention take it. EVM: 65 bytes in hex behind `0x`, the last 27 or 28.'),
+      .describe(
+        'As verifiers of the convention take it. EVM: 65 bytes in hex behind `0x`, the last 27 or 28; Cosmos: 64 bytes in base64.',
+      ),
   })
   .meta({ id: 'SignedMessage' })
 

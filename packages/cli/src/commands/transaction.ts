@@ -17,13 +17,27 @@ const keyArgument: ArgumentRow = {
 }
 const transactionArgument = {
   name: '<transaction>',
-  description: 'Hex behind 0x, or JSON as clients write it; @file for the content of a file, - for standard input.',
+  description:
+    'Hex behind 0x (EVM), base64 (Cosmos), or JSON as clients write it; @file for the content of a file, - for standard input.',
 }
 const chainOption: OptionRow = { flags: '--chain <id>', description: 'The network as a CAIP-2 id: eip155:1.' }
 const abiOption: OptionRow = {
   flags: '--abi <file>',
   description: 'The ABI of the contract that is called, as JSON: explains its calldata.',
 }
+const prefixOption: OptionRow = {
+  flags: '--address-prefix <text>',
+  description: 'Cosmos: how addresses begin, where that is not known.',
+}
+/** What a transaction does not tell, beside an ABI. */
+const contextOptions: readonly OptionRow[] = [
+  { flags: '--account-number <number>', description: 'Cosmos: the number of the signer’s account, for a TxRaw.' },
+  prefixOption,
+  {
+    flags: '--blobs <file>',
+    description: 'Celestia: the blobs that are paid for, as a JSON list: checks them, and sends them along.',
+  },
+]
 const versionOption: OptionRow = {
   flags: '--key-version <number>',
   description: 'The version that signs. Default: the primary one.',
@@ -44,6 +58,7 @@ export const transactionCommands: readonly CommandRow[] = [
     options: [
       chainOption,
       abiOption,
+      ...contextOptions,
       { flags: '--key <key>', description: 'The key that would sign it.', completes: 'keys' },
     ],
     examples: [
@@ -70,10 +85,11 @@ export const transactionCommands: readonly CommandRow[] = [
     description:
       'Prints the transaction with its signature, ready to be broadcast; what it does stands on standard error. It is refused unless it is understood whole. popsigner transaction decode shows the same without signing.',
     arguments: [keyArgument, transactionArgument],
-    options: [chainOption, abiOption, versionOption],
+    options: [chainOption, abiOption, ...contextOptions, versionOption],
     examples: [
       'popsigner transaction sign treasury --chain eip155:1 @unsigned.hex > signed.hex',
       'popsigner transaction sign treasury --chain eip155:8453 @transaction.json --json',
+      'popsigner transaction sign worker --chain cosmos:celestia --blobs blobs.json @signdoc.b64',
     ],
     speaksTo: 'api',
     calls: ['keys.signTransaction'],
@@ -115,12 +131,13 @@ export const transactionCommands: readonly CommandRow[] = [
     path: 'sign-message',
     summary: 'Sign a message by a convention of a chain',
     description:
-      'Prints the signature as verifiers of the convention take it. eip191 takes text (or, with --raw, hex); eip712 the JSON {types, primaryType, domain, message}; eip7702 the JSON {chainId, address, nonce}.',
+      'Prints the signature as verifiers of the convention take it. eip191 takes text (or, with --raw, hex), adr036 text (or, with --raw, base64); eip712 the JSON {types, primaryType, domain, message}; eip7702 the JSON {chainId, address, nonce}.',
     arguments: [keyArgument, { name: '<message>', description: 'The text or JSON; @file, or - for standard input.' }],
     options: [
       chainOption,
-      { flags: '--convention <name>', description: 'eip191 (the default), eip712 or eip7702.' },
-      { flags: '--raw', description: 'With eip191: the message is bytes, given as hex behind 0x.' },
+      { flags: '--convention <name>', description: 'eip191 (the default), eip712, eip7702 or adr036.' },
+      { flags: '--raw', description: 'The message is bytes: hex behind 0x for eip191, base64 for adr036.' },
+      prefixOption,
       versionOption,
     ],
     examples: [
@@ -138,14 +155,16 @@ async function signMessage(session: Session, given: Given): Promise<void> {
   const name = given.argument(0)
   const convention = given.text('convention') ?? 'eip191'
   const text = await readText(session, given.argument(1))
-  const message =
-    convention === 'eip191' ? (given.flag('raw') ? { raw: text.trim() } : text) : parse(text, 'the message')
+  const takesText = convention === 'eip191' || convention === 'adr036'
+  const message = takesText ? (given.flag('raw') ? { raw: text.trim() } : text) : parse(text, 'the message')
   const version = given.number('key-version')
+  const prefix = given.text('address-prefix')
   const id = await findKeyId(session, name)
   const signed = await session.client().transactions.signMessage(id, {
     chain: chainOf(given),
     convention,
     message,
+    ...(prefix !== undefined && { context: { address_prefix: prefix } }),
     ...(version !== undefined && { key_version: version }),
   })
   const { output } = session
@@ -220,12 +239,30 @@ function shorten(value: unknown): string {
 
 async function readTransaction(session: Session, given: Given, argument: string) {
   const text = (await readText(session, argument)).trim()
-  const abi = given.text('abi')
+  const context = await readContext(session, given)
   return {
     chain: chainOf(given),
     transaction: text.startsWith('{') ? (parse(text, 'the transaction') as Json) : text,
-    ...(abi !== undefined && { context: { abi: readAbi((await readInput(session.terminal, abi)).toString('utf8')) } }),
+    ...(Object.keys(context).length > 0 && { context }),
   }
+}
+
+async function readContext(session: Session, given: Given) {
+  const file = async (name: string) => (await readInput(session.terminal, name)).toString('utf8')
+  const [abi, blobs] = [given.text('abi'), given.text('blobs')]
+  const [account, prefix] = [given.text('account-number'), given.text('address-prefix')]
+  return {
+    ...(abi !== undefined && { abi: readAbi(await file(abi)) }),
+    ...(blobs !== undefined && { blobs: readBlobs(await file(blobs)) }),
+    ...(account !== undefined && { account_number: account }),
+    ...(prefix !== undefined && { address_prefix: prefix }),
+  }
+}
+
+function readBlobs(text: string): unknown[] {
+  const blobs = parse(text, 'the file of blobs')
+  if (Array.isArray(blobs)) return blobs
+  throw misuse('the blobs are no list', 'It must be a JSON array of {namespace, data, share_version, signer}.')
 }
 
 /** An ABI, or what compilers write around it: `{"abi": […]}`. */
