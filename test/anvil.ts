@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pause } from './instance.ts'
 
 /** An Ethereum node of its own that mines at once. */
@@ -14,10 +15,8 @@ export interface Anvil {
 export async function startAnvil(chainId = 31_337): Promise<Anvil> {
   const port = await freePort()
   const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
-  const program = join(
-    import.meta.dirname,
-    `../node_modules/@foundry-rs/anvil-${process.platform}-${architecture}/bin/anvil`,
-  )
+  const tool = dirname(createRequire(import.meta.url).resolve('@foundry-rs/anvil/package.json'))
+  const program = join(tool, `../anvil-${process.platform}-${architecture}/bin/anvil`)
   const child: ChildProcess = spawn(
     program,
     ['--port', String(port), '--chain-id', String(chainId), '--hardfork', 'prague', '--silent'],

@@ -181,7 +181,7 @@ function parseLegacy(items: readonly Rlp[]): EvmTransaction {
   if (items.length === layout.length) throw withoutChainId()
   if (items.length !== layout.length + 3)
     throw malformed('transaction', `expected ${layout.length + 3} fields, got ${items.length}`)
-  const [v = new Uint8Array(0), r, s] = items.slice(layout.length) as [Rlp, Rlp, Rlp]
+  const [v, r, s] = items.slice(layout.length) as [Rlp, Rlp, Rlp]
   const number = kinds.v.fromRlp(v, 'transaction.v')
   const unsigned = isEmpty(r) && isEmpty(s)
   if (!unsigned && (number === 27n || number === 28n)) throw withoutChainId()
