@@ -46,6 +46,8 @@ const allowed: Record<string, Row> = {
 
 /** Files that may import more than their package's row, each with its reason. */
 const exceptions: Record<string, readonly string[]> = {
+  // Names and sizes of algorithms: data without an import, which a second list here would have to repeat.
+  'packages/api/src/schemas/algorithms.ts': ['@popsigner/crypto/algorithm-facts'],
   // What Node keeps in a file; a browser is given another store, and the SDK's entry does not reach this one.
   'packages/sdk/src/file-store.ts': ['node:fs/promises', 'node:path', 'node:crypto', 'node:timers/promises'],
   // The story is played with real sign docs and checked by another implementation.
@@ -80,6 +82,8 @@ test('the table would notice an import that goes up, out or around', () => {
     ['packages/transparency/src/x.ts', '@popsigner/server/log'],
     ['packages/sdk/src/x.ts', '@popsigner/custody/client'],
     ['packages/api/src/x.ts', 'fastify'],
+    ['packages/api/src/x.ts', '@popsigner/crypto/algorithm-facts'],
+    ['packages/api/src/schemas/algorithms.ts', '@popsigner/crypto/bytes'],
     ['packages/cli/src/x.ts', '@popsigner/custody/client'],
     ['packages/server/src/x.ts', '../../custody/src/client.ts'],
     ['packages/crypto/src/x.ts', 'secp256k1'],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { routes } from '@popsigner/api/routes'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { verifySignature } from '@popsigner/crypto/verify'
 import { decodeVerifierKey } from '@popsigner/transparency/checkpoint'
 import { verifyReceipt } from '@popsigner/transparency/receipt'
@@ -18,7 +19,7 @@ const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))
 
 test('a key of each algorithm signs, the signature verifies elsewhere, and its receipt verifies offline', async () => {
   const { body: logKey } = await instance.call('GET', '/v1/audit/log-key')
-  for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
+  for (const algorithm of algorithmNames) {
     const key = await instance.call('POST', '/v1/keys', { name: algorithm, namespace: 'production', algorithm })
     assert.equal(key.status, 201)
     routes['keys.create'].response.parse(key.body)
@@ -43,7 +44,7 @@ test('a key of each algorithm signs, the signature verifies elsewhere, and its r
 
 test('a digest is signed through every row that takes one, and refused by the others', async () => {
   const digest = Buffer.alloc(32, 7)
-  for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
+  for (const algorithm of algorithmNames) {
     const { body: key } = await instance.call('POST', '/v1/keys', {
       name: `digest-${algorithm}`,
       namespace: 'production',

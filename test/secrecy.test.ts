@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { generateRecipient } from '@popsigner/crypto/hpke'
-import { publicKeyOf } from '../packages/sdk/src/public-key.ts'
+import { publicKeyOf } from '@popsigner/crypto/verify'
 import { parseToken } from '../packages/server/src/tenants/token.ts'
 import { pause, startInstance, type TestInstance } from './instance.ts'
 import { defaultsFor, wrapForImport } from './moved-key.ts'
@@ -13,7 +14,7 @@ import { canSearch, type Found, familyOf, searchMemory } from './search-memory.t
 // Where private keys lie while a whole instance works with them: in locked memory of the signer, and nowhere else. The test
 // knows the keys because it imports them; that is the one way a private key can be known outside.
 
-const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+const algorithms = algorithmNames
 const keysEach = 2
 
 let instance: TestInstance

@@ -85,7 +85,7 @@ for (const [name, file] of [
         const message = fromHex(msg as string)
         for (const row of rows)
           assert.equal(
-            row.verify(signature, row.input === 'digest' ? sha256(message) : message, publicKey),
+            row.verify(signature, row.schemes[0].input === 'digest' ? sha256(message) : message, publicKey),
             expected,
             `${row.engine} ${tcId} ${comment}`,
           )

@@ -2,6 +2,7 @@
  * What a custodian is asked and answers. Ids are the 16 bytes of the UUID; sizes, indexes and counts are safe integers;
  * times are milliseconds since 1970 unless named otherwise.
  */
+import type { HashName, SchemeFacts } from '@popsigner/crypto/algorithm-facts'
 import type { CustodyFaults, RefusalCode } from './faults.ts'
 
 /** What an envelope holds (DESIGN.md section 4). Each operation names the kind it takes. */
@@ -81,8 +82,8 @@ export interface SignItem {
   readonly scheme: string
   /** `raw`: `data` is the message. `digest`: `data` is the digest that goes into the signature. */
   readonly input: 'raw' | 'digest'
-  /** What the message is hashed with, as the leaf says; null for Ed25519 and for a given digest. */
-  readonly hash: 'sha256' | 'keccak256' | null
+  /** What the message is hashed with, as the leaf says; null where it is signed whole, and for a given digest. */
+  readonly hash: HashName | null
   readonly data: Uint8Array
   readonly proof?: InclusionProof
 }
@@ -106,11 +107,7 @@ export interface AlgorithmFacts {
   readonly name: string
   readonly engine: string
   readonly native: boolean
-  readonly deterministic: boolean
-  readonly input: 'digest' | 'message'
-  readonly schemes: readonly string[]
-  readonly hashes: readonly string[]
-  readonly prehashed: boolean
+  readonly schemes: readonly SchemeFacts[]
 }
 
 /** Answer to hello: who the signer is and what it can. */

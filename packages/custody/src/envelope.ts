@@ -4,7 +4,8 @@ import { openXaes, sealXaes } from '@popsigner/crypto/xaes256gcm'
 
 /**
  * An envelope is `version (1) ‖ suite (1) ‖ sealing key id (16) ‖ nonce (24) ‖ ciphertext ‖ tag (16)`. Suite 1 is
- * XAES-256-GCM with the specification's bytes as authenticated data. What is sealed today is always 32 bytes long.
+ * XAES-256-GCM with the specification's bytes as authenticated data. What is sealed has 32 bytes, but for the private keys
+ * of algorithms whose row says otherwise.
  */
 const version = 1
 const suite = 1
@@ -12,10 +13,19 @@ const nonceStart = 18
 const sealedStart = 42
 const tagLength = 16
 
-/** Length of a sealed secret in bytes. */
-export const secretLength = 32
-/** Length of the envelope of one, in bytes. */
-export const envelopeLength: number = sealedStart + secretLength + tagLength
+/** Most bytes of a secret. */
+const maxSecretLength = 4096
+
+/** Length of the envelope of a secret of so many bytes. */
+export function envelopeLength(secretLength = 32): number {
+  return sealedStart + secretLength + tagLength
+}
+
+/** Length of the secret in an envelope of so many bytes, or null where none has that length. */
+export function sealedLength(envelope: Uint8Array): number | null {
+  const length = envelope.length - sealedStart - tagLength
+  return length < 1 || length > maxSecretLength ? null : length
+}
 
 /** A key that seals: its id (16 bytes, in every envelope it made) and its 32 bytes. */
 export interface SealingKey {
@@ -23,10 +33,11 @@ export interface SealingKey {
   readonly bytes: Uint8Array
 }
 
-/** Seals 32 bytes under a fresh random nonce. `spec` has to be given again, the same to the bit, to open it. */
+/** Seals a secret of at most 4,096 bytes under a fresh random nonce. `spec` has to be given again, the same to the bit, to open it. */
 export function seal(by: SealingKey, entropy: Entropy, secret: Uint8Array, spec: Uint8Array): Uint8Array {
   assertBytes(by.id, 'by.id', 16)
-  assertBytes(secret, 'secret', secretLength)
+  assertBytes(secret, 'secret')
+  if (secret.length < 1 || secret.length > maxSecretLength) throw new RangeError('secret: of no length that is sealed')
   const nonce = new Uint8Array(sealedStart - nonceStart)
   entropy.fill(nonce)
   return concat(Uint8Array.of(version, suite), by.id, nonce, sealXaes(by.bytes, nonce, secret, spec))
@@ -37,17 +48,17 @@ export function seal(by: SealingKey, entropy: Entropy, secret: Uint8Array, spec:
  * suite.
  */
 export function sealedBy(envelope: Uint8Array): Uint8Array | null {
-  if (envelope.length !== envelopeLength || envelope[0] !== version || envelope[1] !== suite) return null
+  if (sealedLength(envelope) === null || envelope[0] !== version || envelope[1] !== suite) return null
   return envelope.subarray(2, nonceStart)
 }
 
 /**
- * Opens into `into` (32 bytes of locked memory) and answers whether that worked; otherwise `into` holds zeros. False
+ * Opens into `into` (locked memory, of `sealedLength` bytes) and answers whether that worked; otherwise `into` holds zeros. False
  * for another key, another specification and any changed bit alike: no more is said.
  */
 export function openInto(into: Uint8Array, by: SealingKey, envelope: Uint8Array, spec: Uint8Array): boolean {
   const id = sealedBy(envelope)
-  if (id === null || id.some((byte, i) => byte !== by.id[i])) {
+  if (id === null || into.length !== sealedLength(envelope) || id.some((byte, i) => byte !== by.id[i])) {
     into.fill(0)
     return false
   }

@@ -3,12 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { type AlgorithmName, algorithmNames, factsOf } from '@popsigner/crypto/algorithm-facts'
 import { equal, fromHex, hex, utf8 } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash'
 import { generateRecipient, openWith, sealTo } from '@popsigner/crypto/hpke'
-import { verifySignature } from '@popsigner/crypto/verify'
+import { publicKeyOf, verifySignature } from '@popsigner/crypto/verify'
 import { exportAad, exportInfo, importAad, importInfo } from '@popsigner/crypto/wrapping'
 import type { SignerClient } from './client.ts'
 import type { CreatedKey, CreatedWrappingKey, ImportRequest, KeySpec, Material } from './custodian.ts'
@@ -21,6 +21,7 @@ import {
   makeLog,
   makePlace,
   newId,
+  newSecret,
   type Place,
   type RunningSigner,
   refusalOf,
@@ -226,8 +227,6 @@ test('an organization key of another organization cannot be the target of a rese
   await assert.rejects(client.reseal(organizationKey, organizationKey, organizationKey), { code: 'custody.wrong_kind' })
 })
 
-const curves = { secp256k1, ed25519, p256 } as const
-
 async function wrap(
   spec: KeySpec,
   wrapping: CreatedWrappingKey,
@@ -250,7 +249,7 @@ async function wrap(
 }
 
 async function importRequest(
-  algorithm: keyof typeof curves,
+  algorithm: AlgorithmName,
   secret: Uint8Array,
   publicKey: Uint8Array,
 ): Promise<ImportRequest> {
@@ -261,7 +260,7 @@ async function importRequest(
     key: newId(),
     version: 1,
     algorithm,
-    schemes: [algorithm === 'ed25519' ? 'pure' : 'ecdsa'],
+    schemes: [factsOf(algorithm).schemes[0].name],
     uses: ['raw'],
     export: 'any',
   }
@@ -276,9 +275,9 @@ async function importRequest(
 }
 
 test('a key of every algorithm is imported, signs, and comes out again as it went in', async () => {
-  for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
-    const secret = curves[algorithm].utils.randomSecretKey()
-    const publicKey = curves[algorithm].getPublicKey(secret)
+  for (const algorithm of algorithmNames) {
+    const secret = await newSecret(algorithm)
+    const publicKey = publicKeyOf(algorithm, secret)
     const request = await importRequest(algorithm, secret, publicKey)
     const key = await client.import(request)
     assert.equal(hex(key.publicKey), hex(publicKey))

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { algorithmFacts, algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { hex, utf8 } from '@popsigner/crypto/bytes'
 import { keccak256 } from '@popsigner/crypto/hash'
 import { sha256 } from '@popsigner/crypto/hash-native'
@@ -40,7 +41,7 @@ after(async () => {
 
 test('a key of every algorithm is made and signs a message; the signature verifies elsewhere', async () => {
   const log = await makeLog(client)
-  for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
+  for (const algorithm of algorithmNames) {
     const key = await makeKey(client, log, { algorithm })
     const message = utf8(`a message for ${algorithm}`)
     const { results } = await client.sign([makeItem(log, key, message)])
@@ -73,12 +74,8 @@ test('the facts of hello are those of the instance', async () => {
   assert.equal(hex(facts.identity), hex(place.identity))
   assert.equal(facts.boot, running.ready.boot)
   assert.deepEqual(
-    facts.algorithms.map(({ name, input, prehashed }) => [name, input, prehashed]),
-    [
-      ['secp256k1', 'digest', true],
-      ['ed25519', 'message', false],
-      ['p256', 'message', false],
-    ],
+    facts.algorithms.map(({ name, schemes }) => ({ name, schemes: schemes.map((one) => ({ ...one })) })),
+    algorithmFacts.map(({ name, schemes }) => ({ name, schemes })),
   )
   assert.equal(facts.memory.locked, running.ready.locked)
   assert.equal(facts.entropyHealthy, true)
@@ -179,7 +176,7 @@ test('more keys than slots: every signature is by its own key', async () => {
   const other = await connectTo(small)
   try {
     const log = await makeLog(other)
-    const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+    const algorithms = algorithmNames
     const keys = await Promise.all(
       Array.from({ length: 150 }, (_, i) => makeKey(other, log, { algorithm: algorithms[i % 3] as string })),
     )

@@ -21,6 +21,7 @@ export const signingRoutes = {
       'key.version_not_found',
       'key.state_forbids',
       'key.use_not_allowed',
+      'key.scheme_not_allowed',
       'sign.hash_not_allowed',
       'sign.digest_length',
       'sign.data_invalid',
@@ -34,7 +35,7 @@ export const signingRoutes = {
     idempotent: true,
     summary: 'Sign',
     description:
-      'The record is durable before the key is touched, and its id comes with the signature. Repeated with the same `Idempotency-Key`, the answer names the same record and takes no second quota; the signature is made again: the same bytes for secp256k1 and ed25519, another valid one for p256.',
+      'The record is durable before the key is touched, and its id comes with the signature. Repeated with the same `Idempotency-Key`, the answer names the same record and takes no second quota; the signature is made again: the same bytes where the scheme is `deterministic` in `GET /v1/signer`, otherwise another valid one over the same digest.',
     example: {
       params: { id: sampleKeyId },
       request: { data: 'aGVsbG8=', encoding: 'base64', prehashed: false },
@@ -95,6 +96,7 @@ export const signingRoutes = {
       'key.not_found',
       'key.version_not_found',
       'key.state_forbids',
+      'key.scheme_not_allowed',
       'sign.hash_not_allowed',
       'sign.digest_length',
       'sign.data_invalid',

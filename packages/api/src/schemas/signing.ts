@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type ProblemCode, problemCodes } from '../problems.ts'
+import { digestForms, digestLength, hashName, maxSignatureLength, scheme, signatureForms } from './algorithms.ts'
 import { base64, keyId, keyVersion, lookupId, maxDataBytes, maxSignItems, recordId } from './fields.ts'
 
 /** How `data` is written. */
@@ -7,20 +8,17 @@ const dataEncoding = z
   .enum(['base64', 'hex', 'utf8'])
   .meta({ id: 'DataEncoding', description: 'How `data` is written. base64 is canonical and padded.' })
 
-/** Hash of data that the server hashes. */
-export const hashName = z.enum(['sha256', 'keccak256']).meta({
-  id: 'Hash',
-  description:
-    'The hash that goes into the signature. secp256k1: `sha256` (the default) or `keccak256`; p256: `sha256`; ed25519: none, leave it out. Beside `prehashed` it names the function that made the digest.',
-})
-
 // Hex is the longest way to write the same bytes; what they decode to is measured by the server.
 const data = z
   .string()
   .max(maxDataBytes * 2)
   .describe('What to sign, at most 1 MiB decoded.')
 
-const prehashed = z.boolean().describe('`data` is the digest itself (32 bytes). Only secp256k1 takes one.')
+const prehashed = z.boolean().describe(`\`data\` is the digest itself (${digestLength} bytes). ${digestForms}`)
+
+const namedScheme = scheme
+  .optional()
+  .describe('How it is signed: one of the schemes of the key. Default: the first of them.')
 
 const namedVersion = keyVersion.optional().describe('The version that signs. Default: the primary one.')
 
@@ -31,13 +29,14 @@ export const signing = z
     encoding: dataEncoding.default('base64'),
     prehashed: prehashed.default(false),
     hash: hashName.optional(),
+    scheme: namedScheme,
     key_version: namedVersion,
   })
   .meta({ id: 'Signing' })
 
 const signatureFields = {
   key_id: keyId,
-  signature: base64(64).describe('64 bytes in base64: R ‖ S, big-endian; for ed25519 as RFC 8032 has it.'),
+  signature: base64(maxSignatureLength).describe(`Base64. ${signatureForms}`),
   public_key: z.string().describe('Public key of the version that signed, lower-case hex.'),
   key_version: keyVersion.describe('The version that signed.'),
   recovery_id: z
@@ -64,6 +63,7 @@ export const signingBatch = z
             encoding: dataEncoding.optional(),
             prehashed: prehashed.optional(),
             hash: hashName.optional(),
+            scheme: namedScheme,
             key_version: namedVersion,
           })
           .meta({ id: 'SigningItem' }),
@@ -74,6 +74,7 @@ export const signingBatch = z
     encoding: dataEncoding.default('base64'),
     prehashed: prehashed.default(false),
     hash: hashName.optional(),
+    scheme: namedScheme,
   })
   .meta({ id: 'SigningBatch' })
 
@@ -104,6 +105,7 @@ export const verification = z
     encoding: dataEncoding.default('base64'),
     prehashed: prehashed.default(false),
     hash: hashName.optional(),
+    scheme: scheme.optional().describe('How it was signed. Default: the first scheme of the key.'),
     signature: base64(1024).describe('The signature in base64. One of the wrong length is not valid.'),
     key_version: keyVersion.optional().describe('The version that signed. Default: the primary one.'),
   })

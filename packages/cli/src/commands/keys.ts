@@ -1,9 +1,9 @@
-import type { Key } from '@popsigner/sdk'
+import { algorithmNames, type Key } from '@popsigner/sdk'
 import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
-import { algorithms, readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
+import { readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
 import { showKey, showKeys, whereOf } from './show-key.ts'
 
 const keyArgument = { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }
@@ -73,7 +73,7 @@ export const keyCommands: readonly CommandRow[] = [
     options: [
       { flags: '--namespace <name>', description: 'Only keys of this namespace.' },
       { flags: '--name <name>', description: 'Only keys of this name.' },
-      { flags: '--algorithm <name>', description: 'Only keys of this algorithm.', choices: algorithms },
+      { flags: '--algorithm <name>', description: 'Only keys of this algorithm.', choices: algorithmNames },
       { flags: '--state <state>', description: 'Only keys in this state.', choices: states },
       { flags: '--limit <number>', description: 'How many; 50 unless given.', whole: [1, 100] },
       { flags: '--all', description: 'All of them, page after page.' },

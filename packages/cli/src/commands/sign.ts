@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { PopSigner } from '@popsigner/sdk'
+import type { HashName, PopSigner, SchemeName } from '@popsigner/sdk'
 import type { CommandRow, Given } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
@@ -8,7 +8,7 @@ import { findKeyId } from '../find.ts'
 import { readInput } from '../input.ts'
 import type { Session } from '../session.ts'
 import { printable } from '../terminal.ts'
-import { dataOptions, type Encoding, type Hash, hashing, readData, readSignature } from './data.ts'
+import { dataOptions, type Encoding, hashing, readData, readSignature, schemeOption } from './data.ts'
 import { fetchReceipt } from './receipt.ts'
 
 type Answer = Awaited<ReturnType<PopSigner['signBatch']>>['signatures'][number]
@@ -22,10 +22,11 @@ export const signCommands: readonly CommandRow[] = [
     path: 'sign',
     summary: 'Sign data with a key',
     description:
-      'Prints the signature: base64 of 64 bytes, R and S. The record of it is durable before the key is touched. With --receipt the receipt is fetched, verified and written as well; the log’s key is pinned the first time.',
+      'Prints the signature in base64. The record of it is durable before the key is touched. With --receipt the receipt is fetched, verified and written as well; the log’s key is pinned the first time.',
     arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
     options: [
       ...dataOptions,
+      schemeOption,
       {
         flags: '--key-version <number>',
         description: 'The version that signs. Default: the primary one.',
@@ -45,7 +46,7 @@ export const signCommands: readonly CommandRow[] = [
     path: 'sign batch',
     summary: 'Sign many items',
     description:
-      'Reads one JSON object a line: {"key": …, "data": …, "encoding"?, "hash"?, "prehashed"?, "key_version"?}, where key is an id or a name (key_id is accepted as well) and encoding is base64 unless given, as in the API. A file that holds one JSON array, or an object with requests, works too. Sends up to 1,000 items in a request. Each item answers for itself, in order; if any failed the exit code is 8. With --json every answer is a line of its own.',
+      'Reads one JSON object a line: {"key": …, "data": …, "encoding"?, "hash"?, "prehashed"?, "scheme"?, "key_version"?}, where key is an id or a name (key_id is accepted as well) and encoding is base64 unless given, as in the API. A file that holds one JSON array, or an object with requests, works too. Sends up to 1,000 items in a request. Each item answers for itself, in order; if any failed the exit code is 8. With --json every answer is a line of its own.',
     arguments: [{ name: '<file>', description: 'The items; - for standard input.' }],
     examples: [
       'popsigner sign batch items.ndjson > signatures.tsv',
@@ -62,6 +63,7 @@ export const signCommands: readonly CommandRow[] = [
     arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
     options: [
       ...dataOptions,
+      schemeOption,
       { flags: '--signature <base64>', description: 'The signature: base64, or @file, or - for standard input.' },
       {
         flags: '--key-version <number>',
@@ -123,7 +125,8 @@ interface BatchItem {
   readonly data: string
   readonly encoding: Encoding
   readonly prehashed?: boolean
-  readonly hash?: Hash
+  readonly hash?: HashName
+  readonly scheme?: SchemeName
   readonly key_version?: number
 }
 
@@ -166,7 +169,7 @@ function showAnswer({ output }: Session, answer: Answer): void {
   else output.line(`${answer.key_id}\t${answer.signature}\t${answer.record_id}`)
 }
 
-const itemFields = ['key', 'key_id', 'data', 'encoding', 'prehashed', 'hash', 'key_version']
+const itemFields = ['key', 'key_id', 'data', 'encoding', 'prehashed', 'hash', 'scheme', 'key_version']
 
 function parseItems(text: string): Record<string, unknown>[] {
   const whole = text.trimStart()

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
+import type { SchemeFacts } from '@popsigner/crypto/algorithm-facts'
 import { type Algorithm, algorithm, isAlgorithm, type SigningHandle } from '@popsigner/crypto/algorithms'
 import { equal, hex } from '@popsigner/crypto/bytes'
-import type { Secret, SecretArena } from '@popsigner/crypto/secret'
+import { Secret, type SecretArena, slotLength } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { MaterialKind } from '../custodian.ts'
-import { openInto, sealedBy } from '../envelope.ts'
+import { openInto, sealedBy, sealedLength } from '../envelope.ts'
 import type { RefusalCode } from '../faults.ts'
 import type { RootKey } from '../key-file.ts'
 import type { Ledger } from '../ledger.ts'
@@ -42,8 +43,8 @@ export interface Keyring {
     kind: MaterialKind,
     older?: 'older',
   ): OpenedSecret | RefusalCode
-  /** An empty slot of 32 bytes. */
-  take(): Secret
+  /** Empty locked memory, 32 bytes unless told: a slot, or for what is longer than one an allocation of its own. */
+  take(length?: number): Secret
   /** Puts out every key that has one of these ids (hex), or was sealed by one. */
   forget(ids: ReadonlySet<string>): void
   /** Puts out every key. */
@@ -87,6 +88,8 @@ export interface OpenedSigner {
   readonly handle: SigningHandle
   readonly keyText: string
   readonly publicKeyHex: string
+  /** The schemes of its algorithm that its envelope allows. */
+  readonly schemes: ReadonlyMap<string, SchemeFacts>
   readonly rawAllowed: boolean
   readonly digestAllowed: boolean
   /** Set when the key is put out: then look it up again. */
@@ -175,8 +178,11 @@ export function createKeyring(ports: {
       handle,
       keyText: encodeTypeId('key', spec.key),
       publicKeyHex: hex(spec.publicKey as Uint8Array),
+      schemes: new Map(
+        row.schemes.filter(({ name }) => spec.schemes.includes(name)).map((scheme) => [scheme.name, scheme]),
+      ),
       rawAllowed: spec.uses.includes('raw'),
-      digestAllowed: row.prehashed && spec.uses.includes('digest'),
+      digestAllowed: spec.uses.includes('digest'),
       closed: false,
     }
     cache.set(id, { opened: entry, recent: true })
@@ -201,7 +207,9 @@ export function createKeyring(ports: {
     if (spec.kind !== kind) return 'custody.wrong_kind'
     const refusal = standing(hex(spec.key), generationId(spec), spec.generation)
     if (refusal !== null && (refusal !== 'custody.generation_old' || older === undefined)) return refusal
-    const held = arena.take(32)
+    const length = sealedLength(envelope)
+    if (length === null) return 'custody.not_opened'
+    const held = take(length)
     const open = held.use((into) =>
       sealing.secret.use((key) => openInto(into, { id: sealing.id, bytes: key }, envelope, bytes)),
     )
@@ -221,6 +229,10 @@ export function createKeyring(ports: {
     if (entry === undefined) return undefined
     entry.recent = true
     return entry.opened
+  }
+
+  function take(length = 32): Secret {
+    return length > slotLength ? Secret.allocate(length) : arena.take(length)
   }
 
   /** Room for one more key, by putting out the first that was not used since the last sweep came by. */
@@ -246,7 +258,7 @@ export function createKeyring(ports: {
     organizationKey,
     signer,
     secret,
-    take: () => arena.take(32),
+    take,
     forget(ids) {
       for (const [id, { opened }] of cache) {
         const sealed = opened.kind !== 'organization-key' && ids.has(opened.sealedByHex)

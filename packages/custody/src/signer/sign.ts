@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { keccak256 } from '@popsigner/crypto/hash'
-import { sha256 } from '@popsigner/crypto/hash-native'
+import type { SchemeFacts } from '@popsigner/crypto/algorithm-facts'
+import { digestHex, sha256 } from '@popsigner/crypto/hash-native'
 import { commonFields, events } from '@popsigner/transparency/events'
 import { verifyInclusion } from '@popsigner/transparency/merkle'
 import { addToRuns } from '@popsigner/transparency/statement'
@@ -9,10 +9,11 @@ import type { LogState } from '../ledger.ts'
 import {
   type FramedItem,
   type FramedMaterial,
+  type Outcome,
   readPath,
   readSignFrame,
-  SignAnswerWriter,
   type SignFrame,
+  writeSignAnswer,
 } from '../sign-frame.ts'
 import { isRefusal, type OpenedOrganizationKey, type OpenedSigner, type PackedMaterial } from './keyring.ts'
 import { refuse } from './payload.ts'
@@ -48,11 +49,6 @@ interface Batch {
   readonly now: number
 }
 
-interface Outcome {
-  readonly signature: Uint8Array
-  readonly recovery?: number
-}
-
 // Scratch for one digest and for one link of the chain; signing is synchronous, so there is one user at a time.
 const digestBytes = Buffer.alloc(32)
 const link = Buffer.alloc(72)
@@ -78,13 +74,7 @@ export function sign(signer: Signer, session: Session, payload: Buffer, id: numb
     now: signer.now(),
   }
   const outcomes = frame.items.map((item) => signItem(batch, item))
-  const answer = new SignAnswerWriter(id, outcomes.length, statementsDue(batch))
-  for (let i = 0; i < outcomes.length; i++) {
-    const outcome = outcomes[i] as Outcome | RefusalCode
-    if (typeof outcome === 'string') answer.refused(i, outcome)
-    else answer.signed(i, outcome.signature, outcome.recovery)
-  }
-  return answer.frame
+  return writeSignAnswer(id, outcomes, statementsDue(batch))
 }
 
 function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
@@ -99,11 +89,13 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   if (item.deadline < batch.now || item.deadline > batch.now + maxDeadlineMs) return 'custody.deadline'
   const key = signerOf(batch, item.material, organizationKey)
   if (isRefusal(key)) return key
-  if (!key.spec.schemes.includes(item.scheme)) return 'custody.scheme_refused'
-  if (!(item.input.input === 'raw' ? key.rawAllowed : key.digestAllowed)) return 'custody.use_refused'
+  const scheme = key.schemes.get(item.scheme)
+  if (scheme === undefined) return 'custody.scheme_refused'
+  if (!(item.input.input === 'raw' ? key.rawAllowed : key.digestAllowed && scheme.prehashed))
+    return 'custody.use_refused'
 
   const data = payload.subarray(item.dataAt, item.dataEnd)
-  const digest = digestOf(key, item, data)
+  const digest = digestOf(scheme, item, data)
   if (digest === null) return 'custody.input_refused'
   const leaf = payload.toString('latin1', item.leafAt + 1, item.leafEnd)
   const recordId = recordIdText(payload, item.recordIdAt)
@@ -114,7 +106,7 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   if (first && log.runs.length >= runsLimit && log.runs.at(-1)?.[1] !== item.index - 1) return 'custody.statement_due'
   let outcome: Outcome
   try {
-    outcome = key.handle.sign(key.algorithm.input === 'message' ? data : digestBytes)
+    outcome = key.handle.sign(scheme.input === 'message' ? data : digestBytes, scheme.name)
   } catch {
     return 'custody.sign_failed'
   }
@@ -126,23 +118,20 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
  * The texts of what is signed: `digest` as the leaf has it, and SHA-256 of the data. Leaves the digest's bytes in
  * `digestBytes`.
  */
-function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): { digest: string; data: string } | null {
+function digestOf(scheme: SchemeFacts, item: FramedItem, data: Buffer): { digest: string; data: string } | null {
   if (item.input.input === 'digest') {
     if (data.length !== 32) return null
     digestBytes.set(data)
     return { digest: digestBytes.toString('hex'), data: hash('sha256', data, 'hex') }
   }
   const { hash: hashed } = item.input
-  // Where the scheme takes the message whole there is no choice of hash: only P-256's own may be named.
-  const allowed = hashed === null ? key.algorithm.hashes.length === 0 : key.algorithm.hashes.includes(hashed)
+  const allowed = hashed === null ? scheme.hashes.length === 0 : scheme.hashes.includes(hashed)
   if (!allowed) return null
   const dataHash = hash('sha256', data, 'hex')
-  if (hashed === 'keccak256') {
-    digestBytes.set(keccak256(data))
-    return { digest: digestBytes.toString('hex'), data: dataHash }
-  }
-  digestBytes.write(dataHash, 'hex')
-  return { digest: dataHash, data: dataHash }
+  const digest = hashed === null || hashed === 'sha256' ? dataHash : digestHex(hashed, data)
+  // What a scheme signs as a digest has 32 bytes; what its library hashes by itself goes to it whole.
+  if (scheme.input === 'digest') digestBytes.write(digest, 'hex')
+  return { digest, data: dataHash }
 }
 
 /**

@@ -85,13 +85,13 @@ export function signingHandlers(services: Services, activity: Activity): Signing
           'key.state_forbids',
           `Version ${wanted} of the key is ${version.state}; it cannot verify.`,
         )
-      const input = readInput(key.algorithm, body)
+      const input = readInput(key.algorithm, key.schemes, body)
       if (input instanceof RequestFault) throw input
-      const row = algorithm(key.algorithm)
-      const covered = row.input === 'digest' ? Buffer.from(input.digest, 'hex') : input.data
-      return {
-        valid: row.verify(Buffer.from(body.signature, 'base64'), covered, Buffer.from(version.public_key, 'hex')),
-      }
+      const { scheme } = input
+      const covered = scheme.input === 'digest' ? Buffer.from(input.digest, 'hex') : input.data
+      const publicKey = Buffer.from(version.public_key, 'hex')
+      const { verify } = algorithm(key.algorithm)
+      return { valid: verify(Buffer.from(body.signature, 'base64'), covered, publicKey, scheme.name) }
     },
   }
 }
@@ -99,8 +99,8 @@ export function signingHandlers(services: Services, activity: Activity): Signing
 /** The body's fields in the order of its canonical JSON: the hash of this is that of the canonical body. */
 function claimFor(context: RequestContext, id: string, body: SigningInput): Claim | null {
   if (context.idempotencyKey === null) return null
-  const { data, encoding, hash: name, key_version, prehashed } = body
-  const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed })
+  const { data, encoding, hash: name, key_version, prehashed, scheme } = body
+  const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed, scheme })
   return claimsOf(
     context.caller.credential.actor,
     `keys.sign ${id}`,

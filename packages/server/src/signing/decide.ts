@@ -1,6 +1,14 @@
 import { hash as digestOf } from 'node:crypto'
-import { type AlgorithmName, factsOf, type HashName } from '@popsigner/crypto/algorithm-facts'
-import { keccak256 } from '@popsigner/crypto/hash'
+import {
+  type AlgorithmName,
+  digestLengths,
+  factsOf,
+  type HashName,
+  type SchemeFacts,
+  schemeOf,
+  schemesOf,
+} from '@popsigner/crypto/algorithm-facts'
+import { digestHex } from '@popsigner/crypto/hash-native'
 import type { RequestFault as Refusal } from '../http/request-fault.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import type { SigningKey, SigningKeyVersion } from '../tenants/signing-key.ts'
@@ -14,13 +22,14 @@ export interface SigningInput {
   readonly encoding: 'base64' | 'hex' | 'utf8'
   readonly prehashed: boolean
   readonly hash?: HashName | undefined
+  readonly scheme?: string | undefined
   readonly key_version?: number | undefined
 }
 
 /** A signature that may be made, with everything its leaf says about it. */
 export interface Decision {
   readonly version: SigningKeyVersion
-  readonly scheme: string
+  readonly scheme: SchemeFacts
   readonly input: 'raw' | 'digest'
   readonly hash: HashName | null
   /** What the caller gave: the message, or the digest. */
@@ -41,33 +50,45 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
       `Version ${version.version} of the key is ${version.state}; only an active one signs.`,
     )
   }
-  const input = readInput(key.algorithm as AlgorithmName, request)
+  const input = readInput(key.algorithm as AlgorithmName, key.schemes, request)
   if (input instanceof RequestFault) return input
+  if (!key.schemes.includes(input.scheme.name))
+    return new RequestFault('key.scheme_not_allowed', `The schemes of the key do not include ${input.scheme.name}.`)
   if (!key.uses.includes(input.input))
     return new RequestFault('key.use_not_allowed', `The uses of the key do not include ${input.input}.`)
-  return { version, scheme: key.schemes[0] as string, ...input }
+  return { version, ...input }
 }
 
-/** The caller's data as the algorithm takes it, or why it does not. Verifying reads it the same way. */
+/**
+ * The caller's data as the scheme takes it, the first of `schemes` unless one is named, or why it does not. Verifying reads
+ * it the same way, also by a scheme that the key no longer has.
+ */
 export function readInput(
   algorithm: AlgorithmName,
+  schemes: readonly string[],
   request: SigningInput,
-): Omit<Decision, 'version' | 'scheme'> | Refusal {
+): Omit<Decision, 'version'> | Refusal {
   const facts = factsOf(algorithm)
-  if (request.prehashed && !facts.prehashed)
-    return new RequestFault('sign.hash_not_allowed', `${algorithm} does not take a digest.`)
-  if (request.hash !== undefined && !facts.hashes.includes(request.hash)) {
+  const scheme = schemeOf(facts, request.scheme ?? (schemes[0] as string))
+  if (scheme === undefined)
+    return new RequestFault('key.scheme_not_allowed', `${algorithm} signs by ${schemesOf(facts)}.`)
+  const name = facts.schemes.length === 1 ? algorithm : `${algorithm} by ${scheme.name}`
+  if (request.prehashed && !scheme.prehashed)
+    return new RequestFault('sign.hash_not_allowed', `${name} does not take a digest.`)
+  if (request.hash !== undefined && !scheme.hashes.includes(request.hash)) {
     return new RequestFault(
       'sign.hash_not_allowed',
-      facts.hashes.length === 0 ? `${algorithm} takes no hash.` : `${algorithm} takes ${facts.hashes.join(' or ')}.`,
+      scheme.hashes.length === 0 ? `${name} takes no hash.` : `${name} takes ${scheme.hashes.join(' or ')}.`,
     )
   }
   const data = decodeData(request.data, request.encoding)
   if (data instanceof RequestFault) return data
   if (request.prehashed) {
-    if (data.length !== 32)
-      return new RequestFault('sign.digest_length', `data is ${data.length} bytes long and a digest has 32.`)
+    const length = digestLengths[request.hash ?? (scheme.hashes[0] as HashName)]
+    if (data.length !== length)
+      return new RequestFault('sign.digest_length', `data is ${data.length} bytes long and a digest has ${length}.`)
     return {
+      scheme,
       input: 'digest',
       hash: null,
       data,
@@ -76,9 +97,9 @@ export function readInput(
     }
   }
   const dataHash = digestOf('sha256', data, 'hex')
-  const hash = request.hash ?? facts.hashes[0] ?? null
-  const digest = hash === 'keccak256' ? Buffer.from(keccak256(data)).toString('hex') : dataHash
-  return { input: 'raw', hash, data, digest, dataHash }
+  const hash = request.hash ?? scheme.hashes[0] ?? null
+  const digest = hash === null || hash === 'sha256' ? dataHash : digestHex(hash, data)
+  return { scheme, input: 'raw', hash, data, digest, dataHash }
 }
 
 /** The bytes that `data` stands for. Base64 must be canonical and padded, hex of whole bytes. */

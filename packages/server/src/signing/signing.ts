@@ -141,20 +141,21 @@ export function createSigning(options: SigningOptions): Signing {
       byActor = new Map()
       builders.set(decision.version, byActor)
     }
-    const name = `${caller.credential.actor} ${decision.input} ${decision.hash}`
+    const name = `${caller.credential.actor} ${decision.scheme.name} ${decision.input} ${decision.hash}`
     let builder = byActor.get(name)
     if (!builder) {
-      builder = createSignedLeafBuilder({
+      const facts = {
         log: caller.credential.organization.log,
         actor: caller.credential.actor,
         key: key.text,
         version: decision.version.version,
         public_key: decision.version.publicKeyHex,
         algorithm: key.algorithm,
-        scheme: decision.scheme,
+        scheme: decision.scheme.name,
         input: decision.input,
         ...(decision.hash === null ? {} : { hash: decision.hash }),
-      })
+      }
+      builder = createSignedLeafBuilder(facts, decision.digest.length / 2)
       byActor.set(name, builder)
     }
     return builder
@@ -477,7 +478,7 @@ export function createSigning(options: SigningOptions): Signing {
       const caller = state === first.credential.organization ? first : await first.renew()
       const key = await keyFor(caller, keyId)
       if (!key) return keyNotFound()
-      const decision = decide(key, { ...input, key_version: leaf.version })
+      const decision = decide(key, { ...input, scheme: leaf.scheme, key_version: leaf.version })
       if (decision instanceof RequestFault) return decision
       if (decision.digest !== leaf.digest || decision.input !== leaf.input) return bodyMismatch()
       const path = await inclusionPath(await keeper.tree(organization, checkpoint.size), index, checkpoint.size, sha256)
@@ -569,7 +570,7 @@ function signItemOf(
     deadline: at.committedAt + deadlineMilliseconds,
     organizationKey,
     material,
-    scheme: decision.scheme,
+    scheme: decision.scheme.name,
     input: decision.input,
     hash: decision.hash,
     data: decision.data,
