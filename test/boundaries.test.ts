@@ -30,7 +30,7 @@ const allowed: Record<string, Row> = {
       'tiny-secp256k1',
     ],
     // No I/O, clock or environment. `fs` only where the operating system says how much memory is locked (secret.ts).
-    node: ['node:crypto', 'node:module', 'node:fs'],
+    node: ['node:crypto', 'node:module', 'node:util', 'node:fs'],
   },
   transparency: { rooms: ['crypto'], libraries: ['@noble/curves', '@noble/hashes'], node: [] },
   custody: { rooms: ['crypto', 'transparency'], libraries: [], node: true },

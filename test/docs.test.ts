@@ -29,6 +29,7 @@ import { leafHash, nodeHash } from '../packages/transparency/src/merkle.ts'
 import { type Receipt, receiptText, verifyReceipt, verifyReceiptText } from '../packages/transparency/src/receipt.ts'
 import { commitment, commitmentSalt, parseLeaf } from '../packages/transparency/src/record.ts'
 import { createStatementAuditor } from '../packages/transparency/src/statements.ts'
+import { algorithmList } from './algorithm-list.ts'
 
 const root = join(import.meta.dirname, '..')
 const pages = [
@@ -94,6 +95,10 @@ test('every variable is documented, and no other', () => {
 test('every event and field is documented as the table has it', () => {
   assert.ok(formats.includes(commonTable()), `docs/formats.md should have:\n${commonTable()}`)
   assert.ok(formats.includes(eventList()), `docs/formats.md should have:\n${eventList()}`)
+})
+
+test('every algorithm is documented as the table has it', () => {
+  assert.ok(formats.includes(algorithmList()), `docs/formats.md should have:\n${algorithmList()}`)
 })
 
 test('every operation of the signer and every refusal is documented, by its number', () => {

@@ -169,7 +169,7 @@ const secretOf = (seed: string) => sha256(seed)
 const wrappingKey = () => made('POST', '/v1/keys/import/wrapping-key', {})
 
 async function importKey(algorithm: AlgorithmName, change: Partial<Bound> = {}): Promise<Imported> {
-  const privateKey = secretOf(name())
+  const privateKey = await newPrivateKey(algorithm)
   const publicKey = publicKeyOf(algorithm, privateKey)
   const wrapped = await wrapForImport(
     await wrappingKey(),

@@ -27,7 +27,7 @@ export interface Target {
   readonly bound: ProblemCode | 'open'
 }
 
-const data = { data: 'aGVsbG8=', encoding: 'base64', prehashed: false, hash: 'sha256', key_version: 1 }
+const data = { data: 'aGVsbG8=', encoding: 'base64', prehashed: false, hash: 'sha256', scheme: 'ecdsa', key_version: 1 }
 const terms = {
   algorithm: 'secp256k1',
   exportable: false,
@@ -78,7 +78,13 @@ export const targets: Readonly<Record<RouteId, Target>> = {
   'keys.rotate': { subject: 'key', body: () => ({ keep_active: true }), bound: 'key.not_found' },
   'keys.sign': { subject: 'key', body: () => data, bound: 'key.not_found' },
   'sign.batch': {
-    body: ({ key }) => ({ requests: [{ key_id: key, ...data }], encoding: 'base64', prehashed: false, hash: 'sha256' }),
+    body: ({ key }) => ({
+      requests: [{ key_id: key, ...data }],
+      encoding: 'base64',
+      prehashed: false,
+      hash: 'sha256',
+      scheme: 'ecdsa',
+    }),
     bound: 'open',
   },
   'keys.verify': {

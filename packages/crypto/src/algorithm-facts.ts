@@ -4,11 +4,11 @@
  */
 
 /** Names of algorithms, in the order in which they are shown. */
-export type AlgorithmName = 'secp256k1' | 'ed25519' | 'p256'
+export type AlgorithmName = 'secp256k1' | 'secp256k1-schnorr' | 'ed25519' | 'p256' | 'p384'
 /** Names of the ways in which keys sign. */
-export type SchemeName = 'ecdsa' | 'pure'
+export type SchemeName = 'ecdsa' | 'bip340' | 'pure'
 /** Hashes of raw data, with the bytes of their digests. */
-export type HashName = 'sha256' | 'keccak256'
+export type HashName = 'sha256' | 'sha384' | 'keccak256'
 
 /** One way in which the keys of an algorithm sign. */
 export interface SchemeFacts {
@@ -30,6 +30,8 @@ export interface AlgorithmFacts {
   readonly schemes: readonly [SchemeFacts, ...SchemeFacts[]]
   /** Bytes of a private key, as it is sealed and moved. */
   readonly secretLength: number
+  /** Its form, in words. */
+  readonly secretForm: string
   /** Bytes of a public key. */
   readonly publicKeyLength: number
   /** Its form, in words. */
@@ -43,7 +45,7 @@ export interface AlgorithmFacts {
 }
 
 /** Bytes of each hash's digest. */
-export const digestLengths: { readonly [name in HashName]: number } = { sha256: 32, keccak256: 32 }
+export const digestLengths: { readonly [name in HashName]: number } = { sha256: 32, sha384: 48, keccak256: 32 }
 
 const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } = {
   secp256k1: {
@@ -51,15 +53,27 @@ const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } =
       { name: 'ecdsa', input: 'digest', hashes: ['sha256', 'keccak256'], prehashed: true, deterministic: true },
     ],
     secretLength: 32,
+    secretForm: 'scalar',
     publicKeyLength: 33,
     publicKeyForm: 'SEC1 compressed',
     signatureLength: 64,
     signatureForm: 'R ‖ S, S in the lower half of the order',
     slow: false,
   },
+  'secp256k1-schnorr': {
+    schemes: [{ name: 'bip340', input: 'digest', hashes: ['sha256'], prehashed: true, deterministic: false }],
+    secretLength: 32,
+    secretForm: 'scalar',
+    publicKeyLength: 32,
+    publicKeyForm: 'x-only (BIP-340)',
+    signatureLength: 64,
+    signatureForm: 'BIP-340',
+    slow: false,
+  },
   ed25519: {
     schemes: [{ name: 'pure', input: 'message', hashes: [], prehashed: false, deterministic: true }],
     secretLength: 32,
+    secretForm: 'seed of RFC 8032',
     publicKeyLength: 32,
     publicKeyForm: 'RFC 8032',
     signatureLength: 64,
@@ -69,11 +83,22 @@ const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } =
   p256: {
     schemes: [{ name: 'ecdsa', input: 'message', hashes: ['sha256'], prehashed: false, deterministic: false }],
     secretLength: 32,
+    secretForm: 'scalar',
     publicKeyLength: 33,
     publicKeyForm: 'SEC1 compressed',
     signatureLength: 64,
     signatureForm: 'R ‖ S',
     slow: false,
+  },
+  p384: {
+    schemes: [{ name: 'ecdsa', input: 'message', hashes: ['sha384'], prehashed: false, deterministic: false }],
+    secretLength: 48,
+    secretForm: 'scalar',
+    publicKeyLength: 49,
+    publicKeyForm: 'SEC1 compressed',
+    signatureLength: 96,
+    signatureForm: 'R ‖ S',
+    slow: true,
   },
 }
 

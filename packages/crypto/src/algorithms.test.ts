@@ -16,12 +16,14 @@ import { hex, utf8 } from './bytes.ts'
 import { createEntropy, EntropyFailure, kernelSource } from './entropy.ts'
 import { sha256 } from './hash-native.ts'
 import { createSecp256k1, loadEngine, loadNative, loadWasm } from './secp256k1.ts'
+import { createSchnorr, loadWasmSchnorr } from './secp256k1-schnorr.ts'
 import { SecretArena } from './secret.ts'
 import { publicKeyOf, verifySignature } from './verify.ts'
 
 const entropy = createEntropy(kernelSource)
 const wasm = createSecp256k1(loadWasm())
-const implementations: readonly Algorithm[] = [...algorithms, wasm]
+const wasmSchnorr = createSchnorr(loadWasmSchnorr(), kernelSource)
+const implementations: readonly Algorithm[] = [...algorithms, wasm, wasmSchnorr]
 const label = (row: Algorithm) => `${row.name} by ${row.engine}`
 
 function newSecret(row: Algorithm): Uint8Array {
@@ -33,7 +35,9 @@ function newSecret(row: Algorithm): Uint8Array {
 /** The orders of the groups in which a secret is a scalar; any other secret has a test of its own. */
 const orders: { readonly [name in AlgorithmName]?: bigint } = {
   secp256k1: 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
+  'secp256k1-schnorr': 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
   p256: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
+  p384: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
 }
 
 test('one table: each row has the facts of its name, and an engine that is named', () => {
@@ -41,8 +45,10 @@ test('one table: each row has the facts of its name, and an engine that is named
     algorithms.map((row) => [row.name, row.engine, row.native]),
     [
       ['secp256k1', loadEngine(loadNative, loadWasm).engine, loadEngine(loadNative, loadWasm).native],
+      ['secp256k1-schnorr', loadEngine(loadNative, loadWasm).engine, loadEngine(loadNative, loadWasm).native],
       ['ed25519', 'libsodium', true],
       ['p256', 'openssl', true],
+      ['p384', 'openssl', true],
     ],
   )
   for (const facts of algorithmFacts) {

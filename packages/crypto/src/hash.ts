@@ -1,6 +1,6 @@
 import { hmac } from '@noble/hashes/hmac.js'
 import { ripemd160 as nobleRipemd160 } from '@noble/hashes/legacy.js'
-import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
+import { sha256 as nobleSha256, sha384 } from '@noble/hashes/sha2.js'
 import { keccak_256 } from '@noble/hashes/sha3.js'
 import type { HashName } from './algorithm-facts.ts'
 
@@ -24,6 +24,7 @@ export function hashWith(name: HashName, bytes: Uint8Array): Uint8Array {
 
 const hashes: { readonly [name in HashName]: (bytes: Uint8Array) => Uint8Array } = {
   sha256: nobleSha256,
+  sha384,
   keccak256: keccak_256,
 }
 

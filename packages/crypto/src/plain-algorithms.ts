@@ -1,6 +1,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
-import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { p256, p384 } from '@noble/curves/nist.js'
+import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js'
 import type { AlgorithmName, SchemeName } from './algorithm-facts.ts'
 
 /**
@@ -21,11 +21,20 @@ export const plainAlgorithms: { readonly [name in AlgorithmName]: PlainAlgorithm
       secp256k1.verify(signature, digest, publicKey, { prehash: false, lowS: true }),
     publicKey: (secret) => secp256k1.getPublicKey(secret, true),
   },
+  'secp256k1-schnorr': {
+    verify: (signature, digest, publicKey) => schnorr.verify(signature, digest, publicKey),
+    publicKey: (secret) => schnorr.getPublicKey(secret),
+  },
   ed25519: { verify: verifyEd25519, publicKey: (secret) => ed25519.getPublicKey(secret) },
   p256: {
     verify: (signature, digest, publicKey) =>
       p256.verify(signature, digest, publicKey, { prehash: false, lowS: false }),
     publicKey: (secret) => p256.getPublicKey(secret, true),
+  },
+  p384: {
+    verify: (signature, digest, publicKey) =>
+      p384.verify(signature, digest, publicKey, { prehash: false, lowS: false }),
+    publicKey: (secret) => p384.getPublicKey(secret, true),
   },
 }
 

@@ -93,7 +93,7 @@ export function createSecp256k1(engine: Engine): Algorithm {
 }
 
 /** The first engine, or the second where the first does not load. Exported for its test. */
-export function loadEngine(first: () => Engine, second: () => Engine): Engine {
+export function loadEngine<E>(first: () => E, second: () => E): E {
   try {
     return first()
   } catch {

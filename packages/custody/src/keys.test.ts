@@ -356,7 +356,7 @@ test('secrets that are no key, and public keys of another secret, are refused al
   const mismatch = await importRequest('secp256k1', secp256k1.utils.randomSecretKey(), any)
   await assert.rejects(client.import(mismatch), { code: 'custody.import_refused' })
   const short = await importRequest('secp256k1', secp256k1.utils.randomSecretKey().subarray(1), any)
-  await assert.rejects(client.import(short), { code: 'custody.request_refused' })
+  await assert.rejects(client.import(short), { code: 'custody.import_refused' })
 })
 
 test('export is refused by the signer where the envelope says none, or names another recipient', async () => {

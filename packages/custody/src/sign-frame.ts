@@ -70,6 +70,7 @@ const inputs = [
   { input: 'raw', hash: 'sha256' },
   { input: 'raw', hash: 'keccak256' },
   { input: 'digest', hash: null },
+  { input: 'raw', hash: 'sha384' },
 ] as const
 
 /** A signature as the answer holds it. */

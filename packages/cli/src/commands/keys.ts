@@ -1,4 +1,4 @@
-import { algorithmNames, type Key } from '@popsigner/sdk'
+import { algorithmNames, type Key, schemeNames } from '@popsigner/sdk'
 import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
@@ -108,7 +108,7 @@ export const keyCommands: readonly CommandRow[] = [
     path: 'keys update',
     summary: 'Change a key',
     description:
-      'Changes what is named and leaves the rest. States are left only forwards, but for suspended to active. Uses can only be narrowed. The change is refused if somebody else changed the key in between.',
+      'Changes what is named and leaves the rest. States are left only forwards, but for suspended to active. Uses and schemes can only be narrowed. The change is refused if somebody else changed the key in between.',
     arguments: [keyArgument],
     options: [
       { flags: '--name <name>', description: 'A new name.' },
@@ -122,6 +122,12 @@ export const keyCommands: readonly CommandRow[] = [
         description: 'All uses that it keeps; several times or with commas.',
         many: 'commas',
         choices: uses,
+      },
+      {
+        flags: '--scheme <scheme>',
+        description: 'All schemes that it keeps; several times or with commas.',
+        many: 'commas',
+        choices: schemeNames,
       },
       {
         flags: '--metadata <name=value>',
@@ -267,21 +273,24 @@ async function updateKey(session: Session, given: Given): Promise<void> {
   const name = given.text('name')
   const metadata = readMetadata(given.list('metadata'))
   const days = given.number('rotate-every-days')
-  const narrowed = given.list('use')
+  const narrowedUses = given.list('use')
+  const narrowedSchemes = given.list('scheme')
+  const kept = [...(narrowedUses ?? []), ...(narrowedSchemes ?? [])]
   const change = {
     ...(name !== undefined && { name }),
     ...(state !== undefined && { state }),
-    ...(narrowed !== undefined && { uses: [...narrowed] as Key['uses'] }),
+    ...(narrowedUses !== undefined && { uses: [...narrowedUses] as Key['uses'] }),
+    ...(narrowedSchemes !== undefined && { schemes: [...narrowedSchemes] as Key['schemes'] }),
     ...(metadata !== undefined && { metadata: mergeMetadata(key.metadata, metadata) }),
     ...(days !== undefined && { rotate_every_days: days === 0 ? null : days }),
   }
   if (Object.keys(change).length === 0)
     throw misuse('nothing is changed', 'Name what to change, such as --state suspended.')
   const what = `${key.namespace}/${key.name}`
-  if (state === 'deactivated' || state === 'compromised' || narrowed !== undefined) {
+  if (state === 'deactivated' || state === 'compromised' || kept.length > 0) {
     await session.consent({
-      what: narrowed === undefined ? `Make ${what} ${state}` : `Narrow the uses of ${what} to ${narrowed.join(', ')}`,
-      consequence: narrowed === undefined ? 'It never signs again.' : 'What it loses it does not get back.',
+      what: kept.length === 0 ? `Make ${what} ${state}` : `Narrow ${what} to ${kept.join(', ')}`,
+      consequence: kept.length === 0 ? 'It never signs again.' : 'What it loses it does not get back.',
       where: await whereOf(session, key.namespace),
       name: key.name,
     })

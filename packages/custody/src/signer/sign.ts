@@ -21,7 +21,7 @@ import { recordIdText } from './record-id.ts'
 import type { Session, Signer } from './state.ts'
 
 /**
- * Signing: synchronous, in the order of the items. An item is signed only when its leaf says what is about to be
+ * Signing: in the order of the items, and synchronous but for keys that sign on other threads. An item is signed only when its leaf says what is about to be
  * signed; whatever is wrong with it is its own refusal and touches no other. What is signed for the first time is
  * counted and chained in the same breath, so no signature exists that the next statement does not cover.
  */
@@ -47,6 +47,8 @@ interface Batch {
   readonly organizationKeys: (OpenedOrganizationKey | RefusalCode | undefined)[]
   readonly signers: (OpenedSigner | RefusalCode | undefined)[]
   readonly now: number
+  /** Set when one of the outcomes is a promise. */
+  later: boolean
 }
 
 // Scratch for one digest and for one link of the chain; signing is synchronous, so there is one user at a time.
@@ -54,10 +56,10 @@ const digestBytes = Buffer.alloc(32)
 const link = Buffer.alloc(72)
 
 /**
- * Answers a sign frame with a whole frame. `custody.request_refused` when its structure is not sound; then nothing was
+ * Answers a sign frame with a whole frame: at once, or later where a key of it signs on another thread. `custody.request_refused` when its structure is not sound; then nothing was
  * signed.
  */
-export function sign(signer: Signer, session: Session, payload: Buffer, id: number): Buffer {
+export function sign(signer: Signer, session: Session, payload: Buffer, id: number): Buffer | Promise<Buffer> {
   let frame: SignFrame
   try {
     frame = readSignFrame(payload)
@@ -72,12 +74,15 @@ export function sign(signer: Signer, session: Session, payload: Buffer, id: numb
     organizationKeys: new Array(frame.organizationKeys.length),
     signers: new Array(frame.materials.length),
     now: signer.now(),
+    later: false,
   }
   const outcomes = frame.items.map((item) => signItem(batch, item))
-  return writeSignAnswer(id, outcomes, statementsDue(batch))
+  const due = statementsDue(batch)
+  if (!batch.later) return writeSignAnswer(id, outcomes as (Outcome | RefusalCode)[], due)
+  return Promise.all(outcomes).then((all) => writeSignAnswer(id, all, due))
 }
 
-function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
+function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode | Promise<Outcome | RefusalCode> {
   const { signer, session, payload } = batch
   const framed = batch.frame.materials[item.material] as FramedMaterial
   const organizationKey = organizationKeyOf(batch, framed.organizationKey)
@@ -104,6 +109,12 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   const first = item.attempt === 1
   if (!first && !isProven(payload, item, log)) return 'custody.proof_stale'
   if (first && log.runs.length >= runsLimit && log.runs.at(-1)?.[1] !== item.index - 1) return 'custody.statement_due'
+  if (key.handle.signLater !== undefined) {
+    // Counted before: what becomes a signature on another thread is covered by every statement from now on.
+    if (first) count(log, item.index, payload.subarray(item.leafAt, item.leafEnd))
+    batch.later = true
+    return signLater(signer, key, scheme, new Uint8Array(scheme.input === 'message' ? data : digestBytes))
+  }
   let outcome: Outcome
   try {
     outcome = key.handle.sign(scheme.input === 'message' ? data : digestBytes, scheme.name)
@@ -112,6 +123,23 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   }
   if (first) count(log, item.index, payload.subarray(item.leafAt, item.leafEnd))
   return outcome
+}
+
+/** Signs on another thread. A key that was destroyed meanwhile has signed nothing. */
+async function signLater(
+  { ledger }: Signer,
+  key: OpenedSigner,
+  scheme: SchemeFacts,
+  input: Uint8Array,
+): Promise<Outcome | RefusalCode> {
+  let outcome: Outcome | undefined
+  try {
+    outcome = await key.handle.signLater?.(input, scheme.name)
+  } catch {
+    return 'custody.sign_failed'
+  }
+  if (ledger.destroyed.has(key.idHex)) return 'custody.key_destroyed'
+  return outcome ?? 'custody.sign_failed'
 }
 
 /**

@@ -1,5 +1,7 @@
 import { hash as digestOf } from 'node:crypto'
+import { type AlgorithmName, factsOf } from '@popsigner/crypto/algorithm-facts'
 import { sha256 } from '@popsigner/crypto/hash-native'
+import { createLane } from '@popsigner/crypto/lane'
 import { decodeTypeId, encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import type { SignerClient } from '@popsigner/custody/client'
 import type { InclusionProof, Material, SignItem, SignResult } from '@popsigner/custody/custodian'
@@ -31,6 +33,9 @@ const maximumHandOvers = 4
 const changingMilliseconds = 50
 /** Items of one frame to the signer: few enough that answering begins while it signs. */
 const itemsPerFrame = 32
+/** Of a frame of slow ones, and how many such frames are under way: a fast signature waits for no more than these. */
+const slowItemsPerFrame = 4
+const slowFrames = 2
 /** How long a signature waits for a statement that has to be made first. */
 const statementWaitMilliseconds = 3_000
 
@@ -96,6 +101,8 @@ export interface AskedSignature {
 
 interface Waiting {
   readonly item: SignItem
+  /** Whether its algorithm is slow. */
+  readonly slow: boolean
   readonly organization: string
   readonly settle: (result: SignResult) => void
 }
@@ -105,6 +112,7 @@ export function createSigning(options: SigningOptions): Signing {
   const { pool, organizations, authorizer, signer, keeper, observe, onError } = options
   const builders = new WeakMap<SigningKeyVersion, Map<string, SignedLeafBuilder>>()
   let departing: Waiting[] = []
+  const slowLane = createLane(slowFrames)
 
   /** What one commit authorized goes to the custodian in frames: while it signs the second, the first is answered. */
   function handOver(waiting: Waiting): void {
@@ -113,13 +121,18 @@ export function createSigning(options: SigningOptions): Signing {
   }
 
   function depart(): void {
-    const all = departing
+    const slow = departing.filter((waiting) => waiting.slow)
+    const fast = slow.length === 0 ? departing : departing.filter((waiting) => !waiting.slow)
     departing = []
-    for (let i = 0; i < all.length; i += itemsPerFrame) sendFrame(all.slice(i, i + itemsPerFrame))
+    for (let i = 0; i < fast.length; i += itemsPerFrame) sendFrame(fast.slice(i, i + itemsPerFrame))
+    for (let i = 0; i < slow.length; i += slowItemsPerFrame) {
+      const batch = slow.slice(i, i + slowItemsPerFrame)
+      slowLane(() => sendFrame(batch))
+    }
   }
 
-  function sendFrame(batch: readonly Waiting[]): void {
-    signer.sign(batch.map((w) => w.item)).then(
+  function sendFrame(batch: readonly Waiting[]): Promise<void> {
+    return signer.sign(batch.map((w) => w.item)).then(
       ({ results, statementDue }) => {
         const due = new Set(statementDue.map((id) => uuidText(id)))
         for (let i = 0; i < batch.length; i++) {
@@ -275,6 +288,7 @@ export function createSigning(options: SigningOptions): Signing {
           }
           handOver({
             settle,
+            slow: factsOf(key.algorithm as AlgorithmName).slow,
             organization: organization.id,
             item: signItemOf(decision, item, sealed, answer, undefined),
           })
@@ -352,6 +366,7 @@ export function createSigning(options: SigningOptions): Signing {
         result = await new Promise<SignResult>((settle) =>
           handOver({
             settle,
+            slow: factsOf(key.algorithm as AlgorithmName).slow,
             organization: organization.id,
             item: signItemOf(decision, item, handedOver, at, repeated),
           }),
