@@ -10,6 +10,7 @@ import { publicKeyOf, verifySignature } from '@popsigner/crypto/verify'
 import { exportAad, exportInfo, importInfo } from '@popsigner/crypto/wrapping'
 import { type Answer, pause, startInstance, type TestInstance } from './instance.ts'
 import { type Bound, defaultsFor, ruleOf, wrapForImport } from './moved-key.ts'
+import { newPrivateKey } from './private-key.ts'
 
 // What one caller, one namespace, one key, one state may not do to another, through the whole instance.
 

@@ -4,9 +4,17 @@
  */
 
 /** Names of algorithms, in the order in which they are shown. */
-export type AlgorithmName = 'secp256k1' | 'secp256k1-schnorr' | 'ed25519' | 'p256' | 'p384'
+export type AlgorithmName =
+  | 'secp256k1'
+  | 'secp256k1-schnorr'
+  | 'ed25519'
+  | 'p256'
+  | 'p384'
+  | 'rsa-2048'
+  | 'rsa-3072'
+  | 'rsa-4096'
 /** Names of the ways in which keys sign. */
-export type SchemeName = 'ecdsa' | 'bip340' | 'pure'
+export type SchemeName = 'ecdsa' | 'bip340' | 'pure' | 'pss' | 'pkcs1v15'
 /** Hashes of raw data, with the bytes of their digests. */
 export type HashName = 'sha256' | 'sha384' | 'keccak256'
 
@@ -46,6 +54,12 @@ export interface AlgorithmFacts {
 
 /** Bytes of each hash's digest. */
 export const digestLengths: { readonly [name in HashName]: number } = { sha256: 32, sha384: 48, keccak256: 32 }
+
+const rsaSchemes = [
+  { name: 'pss', input: 'message', hashes: ['sha256'], prehashed: false, deterministic: false },
+  { name: 'pkcs1v15', input: 'message', hashes: ['sha256'], prehashed: false, deterministic: true },
+] as const
+const rsaSecretForm = 'PKCS#8 (RFC 5208) in DER, then zeros'
 
 const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } = {
   secp256k1: {
@@ -98,6 +112,36 @@ const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } =
     publicKeyForm: 'SEC1 compressed',
     signatureLength: 96,
     signatureForm: 'R ‖ S',
+    slow: true,
+  },
+  'rsa-2048': {
+    schemes: rsaSchemes,
+    secretLength: 1220,
+    secretForm: rsaSecretForm,
+    publicKeyLength: 294,
+    publicKeyForm: 'SubjectPublicKeyInfo (RFC 5280) in DER, exponent 65537',
+    signatureLength: 256,
+    signatureForm: 'RFC 8017',
+    slow: true,
+  },
+  'rsa-3072': {
+    schemes: rsaSchemes,
+    secretLength: 1796,
+    secretForm: rsaSecretForm,
+    publicKeyLength: 422,
+    publicKeyForm: 'SubjectPublicKeyInfo (RFC 5280) in DER, exponent 65537',
+    signatureLength: 384,
+    signatureForm: 'RFC 8017',
+    slow: true,
+  },
+  'rsa-4096': {
+    schemes: rsaSchemes,
+    secretLength: 2377,
+    secretForm: rsaSecretForm,
+    publicKeyLength: 550,
+    publicKeyForm: 'SubjectPublicKeyInfo (RFC 5280) in DER, exponent 65537',
+    signatureLength: 512,
+    signatureForm: 'RFC 8017',
     slow: true,
   },
 }

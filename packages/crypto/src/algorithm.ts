@@ -28,6 +28,11 @@ export interface Algorithm extends AlgorithmFacts {
   readonly engine: string
   /** Whether that library is native code that takes the secret from where it lies. */
   readonly native: boolean
+  /**
+   * Where an opened key lies: `locked` in locked memory and nowhere else; `copies` where the library also keeps some of it in
+   * memory of its own that is not locked. Without `--secure-heap` that is so of every key that OpenSSL holds.
+   */
+  readonly memory: 'locked' | 'copies'
   /** Fills `secret` with a new key from `entropy`, drawing again where a value is out of range. Throws `EntropyFailure`. */
   generate(entropy: Entropy, secret: Uint8Array): void
   /** The same on another thread, where it takes longer than a signature. */

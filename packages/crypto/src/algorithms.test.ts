@@ -26,9 +26,15 @@ const wasmSchnorr = createSchnorr(loadWasmSchnorr(), kernelSource)
 const implementations: readonly Algorithm[] = [...algorithms, wasm, wasmSchnorr]
 const label = (row: Algorithm) => `${row.name} by ${row.engine}`
 
+/** Two keys of each row whose keys take long to make. */
+const madeBefore = new Map<Algorithm, Uint8Array[]>()
+
 function newSecret(row: Algorithm): Uint8Array {
+  const made = madeBefore.get(row) ?? []
+  if (row.generateLater && made.length === 2) return (made[0] as Uint8Array).slice()
   const secret = new Uint8Array(row.secretLength)
   row.generate(entropy, secret)
+  madeBefore.set(row, [secret.slice(), ...made])
   return secret
 }
 
@@ -49,6 +55,9 @@ test('one table: each row has the facts of its name, and an engine that is named
       ['ed25519', 'libsodium', true],
       ['p256', 'openssl', true],
       ['p384', 'openssl', true],
+      ['rsa-2048', 'openssl', true],
+      ['rsa-3072', 'openssl', true],
+      ['rsa-4096', 'openssl', true],
     ],
   )
   for (const facts of algorithmFacts) {
@@ -179,6 +188,22 @@ for (const row of implementations) {
     assert.equal(arena.available, 1)
   })
 
+  test(`${label(row)}: a handle needs only its own copy, and ends`, () => {
+    const arena = new SecretArena(1)
+    const secret = newSecret(row)
+    const publicKey = row.publicKey(secret)
+    const signer = row.openSigner(secret, arena)
+    secret.fill(0)
+    const input = sha256(utf8('a'))
+    assert.ok(row.verify(signer.sign(input).signature, input, publicKey))
+    signer.close()
+    signer.close()
+    assert.throws(() => signer.sign(input), TypeError)
+    assert.equal(arena.available, 1)
+    assert.throws(() => row.openSigner(newSecret(row), arena).sign('text' as unknown as Uint8Array), TypeError)
+  })
+
+  if (row.generateLater) continue
   test(`${label(row)}: generate draws again while a value is out of range, and stops when entropy fails`, () => {
     let draws = 0
     const secret = new Uint8Array(row.secretLength)
@@ -198,21 +223,6 @@ for (const row of implementations) {
     assert.throws(() => row.generate(failing, secret), EntropyFailure)
     assert.ok(secret.every((byte) => byte === 0))
     assert.throws(() => row.generate(entropy, new Uint8Array(row.secretLength - 1)), RangeError)
-  })
-
-  test(`${label(row)}: a handle needs only its own copy, and ends`, () => {
-    const arena = new SecretArena(1)
-    const secret = newSecret(row)
-    const publicKey = row.publicKey(secret)
-    const signer = row.openSigner(secret, arena)
-    secret.fill(0)
-    const input = sha256(utf8('a'))
-    assert.ok(row.verify(signer.sign(input).signature, input, publicKey))
-    signer.close()
-    signer.close()
-    assert.throws(() => signer.sign(input), TypeError)
-    assert.equal(arena.available, 1)
-    assert.throws(() => row.openSigner(newSecret(row), arena).sign('text' as unknown as Uint8Array), TypeError)
   })
 }
 

@@ -111,6 +111,7 @@ export function createNistCurve({ name, hash, order, identifier }: NistCurvePara
     ...facts,
     engine: 'openssl',
     native: true,
+    memory: 'locked',
     generate(entropy: Entropy, secret: Uint8Array) {
       assertBytes(secret, 'secret', size)
       do entropy.fill(secret)

@@ -62,6 +62,7 @@ export function createSchnorr(engine: SchnorrEngine, auxiliarySource: (into: Uin
     ...factsOf('secp256k1-schnorr'),
     engine: engine.engine,
     native: engine.native,
+    memory: engine.native ? 'locked' : 'copies',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', 32)
       do entropy.fill(secret)

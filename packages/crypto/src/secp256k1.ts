@@ -57,6 +57,7 @@ export function createSecp256k1(engine: Engine): Algorithm {
     ...factsOf('secp256k1'),
     engine: engine.engine,
     native: engine.native,
+    memory: engine.native ? 'locked' : 'copies',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', 32)
       do entropy.fill(secret)

@@ -60,16 +60,26 @@ const resealFields = { from: material, to: material, material }
 const destroyFields = { ids: listOf(bytes(16), destroyLimit) }
 
 /** Makes a key. The same record id gives the same key, within one run of the signer. */
-export function create(signer: Signer, session: Session, payload: Uint8Array): Fields {
+export function create(signer: Signer, session: Session, payload: Uint8Array): Fields | Promise<Fields> {
   const { record, organization_key, spec } = readPayload(payload, createFields)
   const under = openOrganizationKey(signer, session, organization_key)
   const sealed = checkSpec(signer, spec, under)
   return makeOnce(signer, record, payload, () => {
     const row = algorithm(spec.algorithm)
     const secret = signer.keyring.take(row.secretLength)
+    const keep = (by: OpenedOrganizationKey): CreatedKey =>
+      sealKey(signer, by, { ...sealed, publicKey: secret.use(row.publicKey), origin: 'generated' }, secret)
+    if (row.generateLater !== undefined)
+      return (
+        row
+          .generateLater(signer.entropy, secret)
+          // Opened again: it may have been put out meanwhile.
+          .then(() => keep(openOrganizationKey(signer, session, organization_key)))
+          .finally(() => secret.wipe())
+      )
     try {
       secret.use((into) => row.generate(signer.entropy, into))
-      return sealKey(signer, under, { ...sealed, publicKey: secret.use(row.publicKey), origin: 'generated' }, secret)
+      return keep(under)
     } finally {
       secret.wipe()
     }
@@ -112,7 +122,7 @@ export function createWrappingKey(signer: Signer, session: Session, payload: Uin
  * Takes a wrapped key in. It opens only under the specification that its owner bound, and has to be a key of its
  * algorithm.
  */
-export function importKey(signer: Signer, session: Session, payload: Uint8Array): Fields {
+export function importKey(signer: Signer, session: Session, payload: Uint8Array): Fields | Promise<Fields> {
   const { record, organization_key, wrapping_key, spec, public_key, wrapped } = readPayload(payload, importFields)
   const under = openOrganizationKey(signer, session, organization_key)
   const sealed = checkSpec(signer, spec, under)
@@ -325,7 +335,12 @@ function wrapFor(recipient: Uint8Array, aad: Uint8Array, key: Uint8Array): { enc
   }
 }
 
-function makeOnce(signer: Signer, record: Uint8Array, payload: Uint8Array, make: () => CreatedKey): Fields {
+function makeOnce(
+  signer: Signer,
+  record: Uint8Array,
+  payload: Uint8Array,
+  make: () => CreatedKey | Promise<CreatedKey>,
+): Fields | Promise<Fields> {
   const id = hex(record)
   const request = hex(sha256(payload))
   const before = signer.made.get(id)
@@ -333,7 +348,11 @@ function makeOnce(signer: Signer, record: Uint8Array, payload: Uint8Array, make:
   const key = before?.key ?? make()
   signer.made.set(id, { request, key })
   if (signer.made.size > madeLimit) signer.made.delete(signer.made.keys().next().value as string)
-  return createdFields(key)
+  if (!(key instanceof Promise)) return createdFields(key)
+  return key.then(createdFields, (error: unknown) => {
+    signer.made.delete(id)
+    throw error
+  })
 }
 
 function mustOpen(opened: OpenedSecret | Parameters<typeof isRefusal>[0]): OpenedSecret {
