@@ -108,6 +108,9 @@ interface Entry {
   recent: boolean
 }
 
+/** Keys longer than a slot that are open at a time. OpenSSL takes 1,792 bytes of its secure heap for RSA of 4,096 bits. */
+const longLimit = 512
+
 /** Slots that are never filled by the cache: for the secrets that operations hold for the length of a call. */
 const reservedSlots = 16
 
@@ -167,7 +170,14 @@ export function createKeyring(ports: {
     const { spec } = opened
     const row = algorithm(spec.algorithm as string)
     makeRoom()
-    const handle = opened.secret.spend((bytes) => row.openSigner(bytes, arena))
+    if (row.secretLength > slotLength) makeRoomForLong()
+    let handle: SigningHandle
+    try {
+      handle = opened.secret.spend((bytes) => row.openSigner(bytes, arena))
+    } catch {
+      // OpenSSL's heap is full until the garbage collector comes by: this item fails, and no other.
+      return 'custody.sign_failed'
+    }
     const entry: OpenedSigner = {
       kind,
       spec,
@@ -245,6 +255,20 @@ export function createKeyring(ports: {
       if (entry.recent) cache.set(id, { opened: entry.opened, recent: false })
       else close(entry.opened)
     }
+  }
+
+  /** Keys that are longer than a slot lie in OpenSSL's secure heap, which is small. */
+  function makeRoomForLong(): void {
+    let open = 0
+    let first: string | undefined
+    for (const [id, { opened }] of cache) {
+      if (opened.kind === 'organization-key' || opened.algorithm.secretLength <= slotLength) continue
+      first ??= id
+      open++
+    }
+    if (first === undefined || open < longLimit) return
+    close((cache.get(first) as Entry).opened)
+    cache.delete(first)
   }
 
   return {
