@@ -19,6 +19,7 @@ const allowed: Record<string, Row> = {
   crypto: {
     rooms: [],
     libraries: [
+      '@chainsafe/blst',
       '@noble/curves',
       '@noble/hashes',
       '@scure/base',
@@ -115,7 +116,9 @@ test('what the SDK and the log import is plain JavaScript, all the way down', ()
       if (exceptions[path] || path.endsWith('.fixture.ts')) continue
       const reached = reachable(file)
       const native = [...reached].filter(([, specifiers]) =>
-        specifiers.some((name) => isBuiltin(name) || /^(sodium-native|secp256k1|tiny-secp256k1)/.test(name)),
+        specifiers.some(
+          (name) => isBuiltin(name) || /^(sodium-native|secp256k1|tiny-secp256k1|@chainsafe\/blst)/.test(name),
+        ),
       )
       assert.deepEqual(
         native.map(([name]) => relative(root, name)),
@@ -130,7 +133,7 @@ test("the server's way to the signer loads no engine that holds keys", () => {
   const reached = reachable(join(root, 'packages/custody/src/client.ts'))
   for (const [file, specifiers] of reached) {
     assert.ok(
-      !specifiers.some((name) => /^(sodium-native|secp256k1|tiny-secp256k1)/.test(name)),
+      !specifiers.some((name) => /^(sodium-native|secp256k1|tiny-secp256k1|@chainsafe\/blst)/.test(name)),
       `client.ts reaches ${relative(root, file)}`,
     )
   }

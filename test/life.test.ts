@@ -17,8 +17,8 @@ before(async () => {
 after(() => instance.remove())
 
 /** What this scheme can be asked to sign. */
-function messageFor(_scheme: SchemeName, _publicKey: string): Buffer {
-  return Buffer.from('hello')
+function messageFor(scheme: SchemeName, publicKey: string): Buffer {
+  return scheme === 'proof-of-possession' ? Buffer.from(publicKey, 'hex') : Buffer.from('hello')
 }
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))

@@ -13,8 +13,9 @@ export type AlgorithmName =
   | 'rsa-2048'
   | 'rsa-3072'
   | 'rsa-4096'
+  | 'bls12-381'
 /** Names of the ways in which keys sign. */
-export type SchemeName = 'ecdsa' | 'bip340' | 'pure' | 'pss' | 'pkcs1v15'
+export type SchemeName = 'ecdsa' | 'bip340' | 'pure' | 'pss' | 'pkcs1v15' | 'signature' | 'proof-of-possession'
 /** Hashes of raw data, with the bytes of their digests. */
 export type HashName = 'sha256' | 'sha384' | 'keccak256'
 
@@ -29,6 +30,8 @@ export interface SchemeFacts {
   readonly prehashed: boolean
   /** Whether the same input gives the same signature. */
   readonly deterministic: boolean
+  /** Set where the only thing that is signed is the key's own public key. */
+  readonly ownKey?: true
 }
 
 /** The facts of an algorithm that hold wherever it runs. */
@@ -142,6 +145,26 @@ const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } =
     publicKeyForm: 'SubjectPublicKeyInfo (RFC 5280) in DER, exponent 65537',
     signatureLength: 512,
     signatureForm: 'RFC 8017',
+    slow: true,
+  },
+  'bls12-381': {
+    schemes: [
+      { name: 'signature', input: 'message', hashes: [], prehashed: false, deterministic: true },
+      {
+        name: 'proof-of-possession',
+        input: 'message',
+        hashes: [],
+        prehashed: false,
+        deterministic: true,
+        ownKey: true,
+      },
+    ],
+    secretLength: 32,
+    secretForm: 'scalar',
+    publicKeyLength: 48,
+    publicKeyForm: 'point of G1, compressed (draft-irtf-pairing-friendly-curves §C)',
+    signatureLength: 96,
+    signatureForm: 'point of G2, compressed',
     slow: true,
   },
 }

@@ -19,6 +19,9 @@ const surface: Readonly<Record<string, readonly string[]>> = {
     'schemesOf',
   ],
   algorithms: ['algorithm', 'algorithms', 'isAlgorithm'],
+  'bls12-381': ['bls12381', 'createBls', 'loadBlst', 'loadNobleEngine'],
+  'bls12-381-aggregate': ['aggregateBls', 'verifyAggregateBls'],
+  'bls12-381-plain': ['checkPlainPublicKey', 'plainBls12381', 'signPlainBls12381'],
   bytes: [
     'assertBytes',
     'base64',
@@ -62,6 +65,7 @@ const surface: Readonly<Record<string, readonly string[]>> = {
 const plain = [
   'address',
   'algorithm-facts',
+  'bls12-381-plain',
   'bytes',
   'canonical-json',
   'cbor',
@@ -74,7 +78,7 @@ const plain = [
   'verify',
   'wrapping',
 ]
-const plainLibraries = /^(@noble\/(curves|hashes)\/\w+\.js|@scure\/base|hpke)$/
+const plainLibraries = /^(@noble\/(curves|hashes)\/[\w-]+\.js|@scure\/base|hpke)$/
 
 test('modules and their exports', async () => {
   const modules: Record<string, readonly string[]> = {}

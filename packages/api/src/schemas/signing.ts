@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type ProblemCode, problemCodes } from '../problems.ts'
 import { digestForms, digestLength, hashName, maxSignatureLength, scheme, signatureForms } from './algorithms.ts'
-import { base64, keyId, keyVersion, lookupId, maxDataBytes, maxSignItems, recordId } from './fields.ts'
+import { base64, base64Of, hex, keyId, keyVersion, lookupId, maxDataBytes, maxSignItems, recordId } from './fields.ts'
 
 /** How `data` is written. */
 const dataEncoding = z
@@ -110,6 +110,49 @@ export const verification = z
     key_version: keyVersion.optional().describe('The version that signed. Default: the primary one.'),
   })
   .meta({ id: 'Verification' })
+
+/** Most parts of an aggregate of BLS signatures. */
+export const maxAggregated = 128
+
+const blsSignature = base64Of(96).describe('A BLS signature: 96 bytes in base64.')
+
+/** `POST /v1/signatures/aggregate`. */
+export const aggregation = z
+  .strictObject({
+    signatures: z
+      .array(blsSignature)
+      .min(1)
+      .max(maxAggregated)
+      .describe(`BLS signatures of keys of bls12-381, of any origin; at most ${maxAggregated}.`),
+  })
+  .meta({ id: 'Aggregation' })
+
+export const aggregateSignature = z
+  .strictObject({ signature: blsSignature.describe('The signature that stands for all of them.') })
+  .meta({ id: 'AggregateSignature' })
+
+/** `POST /v1/signatures/verify-aggregate`. */
+export const aggregateVerification = z
+  .strictObject({
+    public_keys: z
+      .array(hex(48))
+      .min(1)
+      .max(maxAggregated)
+      .describe('Public keys of bls12-381 in lower-case hex, of any origin.'),
+    messages: z
+      .array(z.strictObject({ data, encoding: dataEncoding.default('base64') }))
+      .min(1)
+      .max(maxAggregated)
+      .describe(
+        'One message that all keys signed, or one for each key in their order. For one message, proofs of possession of all keys must have been verified before: without, a key can be made up so that it cancels the others.',
+      ),
+    signature: blsSignature.describe('The aggregated signature.'),
+  })
+  .refine(({ messages, public_keys }) => messages.length === 1 || messages.length === public_keys.length, {
+    path: ['messages'],
+    message: 'must be one, or as many as public_keys',
+  })
+  .meta({ id: 'AggregateVerification' })
 
 export const verificationResult = z
   .strictObject({

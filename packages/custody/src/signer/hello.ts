@@ -34,7 +34,10 @@ function capabilities(signer: Signer): Fields {
     roots: keyring.roots.map(({ id, sequence }) => ({ id, sequence })),
     algorithms: algorithms.map(({ name, engine, native, schemes }) => ({
       ...{ name, engine, native },
-      schemes: schemes.map((scheme) => ({ ...scheme, hashes: [...scheme.hashes] })),
+      schemes: schemes.map(({ input, hashes, prehashed, deterministic, ...scheme }) => ({
+        ...{ name: scheme.name, input, prehashed, deterministic },
+        hashes: [...hashes],
+      })),
     })),
     memory: { ...memory, slots: keyring.slots, slotsUsed: keyring.used },
     entropyHealthy: entropy.healthy,

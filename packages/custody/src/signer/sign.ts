@@ -100,6 +100,7 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode | Promi
     return 'custody.use_refused'
 
   const data = payload.subarray(item.dataAt, item.dataEnd)
+  if (scheme.ownKey && !data.equals(key.spec.publicKey as Uint8Array)) return 'custody.input_refused'
   const digest = digestOf(scheme, item, data)
   if (digest === null) return 'custody.input_refused'
   const leaf = payload.toString('latin1', item.leafAt + 1, item.leafEnd)

@@ -56,6 +56,11 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
     return new RequestFault('key.scheme_not_allowed', `The schemes of the key do not include ${input.scheme.name}.`)
   if (!key.uses.includes(input.input))
     return new RequestFault('key.use_not_allowed', `The uses of the key do not include ${input.input}.`)
+  if (input.scheme.ownKey && !input.data.equals(version.publicKey))
+    return new RequestFault(
+      'sign.data_invalid',
+      `${input.scheme.name} signs the public key of the key and nothing else.`,
+    )
   return { version, ...input }
 }
 
