@@ -131,6 +131,22 @@ test('every route answers its good path as its row says', async () => {
     }),
     { valid: true },
   )
+  const parts = await Promise.all(
+    [0, 1].map(async () => {
+      const key = await newKey({ algorithm: 'bls12-381' })
+      return { key, ...(await good('keys.sign', { id: key.id, body: { data: 'aGk=' } })) }
+    }),
+  )
+  const { signature: sum } = await good('signatures.aggregate', {
+    body: { signatures: parts.map(({ signature }) => signature) },
+  })
+  const aggregate = { public_keys: parts.map(({ key }) => key.public_key), signature: sum }
+  for (const [messages, valid] of [
+    [[{ data: 'aGk=' }], true],
+    [[{ data: 'aGk=' }, { data: 'hi', encoding: 'utf8' }], true],
+    [[{ data: 'aGo=' }], false],
+  ] as const)
+    assert.deepEqual(await good('signatures.verifyAggregate', { body: { ...aggregate, messages } }), { valid })
   await good('keys.rotate', { id, body: { keep_active: true } })
   await good('keys.import', { body: await importBody() })
   await good('keys.export', {
@@ -565,6 +581,22 @@ test('a repeat is decided under the state of now', async () => {
   await good('keys.update', { id, body: { state: 'active' }, headers: { 'if-match': '*' } })
   assert.deepEqual(await good('keys.sign', asked), first)
   // After a rotation it is made by the version of the first time, if that may still sign.
+  const parts = await Promise.all(
+    [0, 1].map(async () => {
+      const key = await newKey({ algorithm: 'bls12-381' })
+      return { key, ...(await good('keys.sign', { id: key.id, body: { data: 'aGk=' } })) }
+    }),
+  )
+  const { signature: sum } = await good('signatures.aggregate', {
+    body: { signatures: parts.map(({ signature }) => signature) },
+  })
+  const aggregate = { public_keys: parts.map(({ key }) => key.public_key), signature: sum }
+  for (const [messages, valid] of [
+    [[{ data: 'aGk=' }], true],
+    [[{ data: 'aGk=' }, { data: 'hi', encoding: 'utf8' }], true],
+    [[{ data: 'aGo=' }], false],
+  ] as const)
+    assert.deepEqual(await good('signatures.verifyAggregate', { body: { ...aggregate, messages } }), { valid })
   await good('keys.rotate', { id, body: { keep_active: true } })
   assert.deepEqual(await good('keys.sign', asked), first)
   await good('keys.rotate', { id, body: {} })

@@ -92,6 +92,18 @@ export const targets: Readonly<Record<RouteId, Target>> = {
     body: () => ({ ...data, signature: Buffer.alloc(64, 1).toString('base64') }),
     bound: 'key.not_found',
   },
+  'signatures.aggregate': {
+    body: () => ({ signatures: [Buffer.alloc(96, 1).toString('base64')] }),
+    bound: 'request.invalid',
+  },
+  'signatures.verifyAggregate': {
+    body: () => ({
+      public_keys: ['11'.repeat(48)],
+      messages: [{ data: 'aGVsbG8=', encoding: 'base64' }],
+      signature: Buffer.alloc(96, 1).toString('base64'),
+    }),
+    bound: 'open',
+  },
   'keys.createWrappingKey': { bound: 'open' },
   'keys.import': {
     body: ({ wrappingKey }) => ({

@@ -6,7 +6,7 @@ import { hostCommands } from './commands/host.ts'
 import { instanceCommands } from './commands/instance.ts'
 import { keyCommands } from './commands/keys.ts'
 import { namespaceCommands } from './commands/namespaces.ts'
-import { signCommands } from './commands/sign.ts'
+import { signatureCommands, signCommands } from './commands/sign.ts'
 import { transferCommands } from './commands/transfer.ts'
 import { completionScript, shells } from './completion.ts'
 import { misuse } from './failure.ts'
@@ -23,6 +23,14 @@ export const groups: readonly GroupRow[] = [
     path: 'keys',
     summary: 'Create, change and delete keys',
     examples: ['popsigner keys create first', 'popsigner keys list'],
+  },
+  {
+    path: 'signatures',
+    summary: 'Add up BLS signatures',
+    examples: [
+      'popsigner signatures aggregate @first.txt @second.txt',
+      'popsigner signatures verify-aggregate @sum.txt --public-key a4…,b3… --data hello',
+    ],
   },
   {
     path: 'namespaces',
@@ -85,6 +93,7 @@ export const rows: readonly CommandRow[] = [
   ...keyCommands,
   ...transferCommands,
   ...signCommands,
+  ...signatureCommands,
   ...auditCommands,
   ...namespaceCommands,
   ...apiKeyCommands,

@@ -50,6 +50,26 @@ export function batchBody(batch: SigningBatch): BatchBody {
   }
 }
 
+/** An aggregated BLS signature, the keys (lower-case hex), and one message that all signed, or one for each. */
+export interface AggregateVerification {
+  readonly publicKeys: readonly string[]
+  readonly messages: readonly Data[]
+  readonly signature: Uint8Array | string
+}
+
+/** The body of `signatures.verifyAggregate`. */
+export function aggregateVerificationBody({
+  publicKeys,
+  messages,
+  signature,
+}: AggregateVerification): Call<'signatures.verifyAggregate'>['body'] {
+  return {
+    public_keys: [...publicKeys],
+    messages: messages.map((message, i) => encodeData(message, `messages[${i}].data`)),
+    signature: signature instanceof Uint8Array ? base64(signature) : signature,
+  }
+}
+
 /** The bytes of a signature as the API answers it. `RangeError` for text that is not base64. */
 export function signatureBytes(answer: { readonly signature: string }): Uint8Array {
   return fromBase64(answer.signature)

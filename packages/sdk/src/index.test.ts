@@ -53,6 +53,9 @@ const methods: Record<RouteId, (client: sdk.PopSigner) => Promise<unknown>> = {
   'keys.rotate': ({ keys }) => keys.rotate(id, { keep_active: true }),
   'keys.sign': ({ keys }) => keys.sign(id, { data }),
   'sign.batch': (client) => client.signBatch({ requests: [{ key_id: id, data }] }),
+  'signatures.aggregate': (client) => client.aggregateSignatures([new Uint8Array(96), 'AAAA']),
+  'signatures.verifyAggregate': (client) =>
+    client.verifyAggregate({ publicKeys: ['00'], messages: [{ data }], signature: new Uint8Array(96) }),
   'keys.verify': ({ keys }) => keys.verify(id, { data, signature: new Uint8Array(64) }),
   'keys.createWrappingKey': ({ keys }) => keys.importWrappingKey(),
   'keys.import': ({ keys }) =>

@@ -33,6 +33,7 @@ export {
 export { allowPlainHttp } from './base-url.ts'
 export { PopSigner, type PopSignerOptions } from './client.ts'
 export {
+  type AggregateVerification,
   type Data,
   type Signing,
   type SigningBatch,

@@ -5,7 +5,7 @@ import type { CommandRow, Given } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
 import { findKeyId } from '../find.ts'
-import { readInput } from '../input.ts'
+import { readInput, readValue } from '../input.ts'
 import type { Session } from '../session.ts'
 import { printable } from '../terminal.ts'
 import { dataOptions, type Encoding, hashing, readData, readSignature, schemeOption } from './data.ts'
@@ -94,6 +94,62 @@ export const signCommands: readonly CommandRow[] = [
     },
   },
 ]
+
+/** Commands over BLS signatures of any origin. */
+export const signatureCommands: readonly CommandRow[] = [
+  {
+    path: 'signatures aggregate',
+    summary: 'Aggregate BLS signatures',
+    description: 'Prints one signature of bls12-381 that stands for all that are given, in base64.',
+    arguments: [{ name: '<signatures...>', description: 'Signatures in base64, @file, or - for standard input.' }],
+    examples: ['popsigner signatures aggregate @first.txt @second.txt', 'popsigner signatures aggregate @first.txt -'],
+    speaksTo: 'api',
+    run: async (session, given) => {
+      const signatures = await Promise.all(given.arguments().map((text) => signatureOf(session, text)))
+      const answer = await session.client().aggregateSignatures(signatures)
+      if (session.output.json) session.output.object(answer)
+      else session.output.line(answer.signature)
+    },
+  },
+  {
+    path: 'signatures verify-aggregate',
+    summary: 'Ask the server whether an aggregated BLS signature is valid',
+    description:
+      'Over one message that all keys signed, whose proofs of possession must have been verified before. Exit code 0 when it is, 7 when it is not.',
+    arguments: [
+      { name: '<signature>', description: 'The aggregated signature: base64, @file, or - for standard input.' },
+    ],
+    options: [
+      ...dataOptions.slice(0, 2),
+      {
+        flags: '--public-key <hex>',
+        description: 'A public key of bls12-381 in hex; several times or with commas.',
+        many: 'commas',
+      },
+    ],
+    examples: [
+      'popsigner signatures verify-aggregate @sum.txt --public-key a4… --public-key b3… --data hello',
+      'popsigner signatures verify-aggregate @sum.txt --public-key a4…,b3… --data @message.bin',
+    ],
+    speaksTo: 'api',
+    run: async (session, given) => {
+      const publicKeys = [...(given.list('public-key') ?? [])].map((key) => key.toLowerCase())
+      if (publicKeys.length === 0) throw misuse('no public key is given', 'Name each with --public-key.')
+      const answer = await session.client().verifyAggregate({
+        publicKeys,
+        messages: [await readData(session, given)],
+        signature: await signatureOf(session, given.argument(0)),
+      })
+      if (session.output.json) session.output.object(answer)
+      else session.output.line(answer.valid ? 'valid' : 'not valid')
+      return answer.valid ? exitCodes.done : exitCodes.notValid
+    },
+  },
+]
+
+async function signatureOf(session: Session, text: string): Promise<string> {
+  return (await readValue(session.terminal, text)).bytes.toString('latin1').trim()
+}
 
 async function signOne(session: Session, given: Given): Promise<void> {
   const data = await readData(session, given)
