@@ -1,4 +1,5 @@
 import { algorithmNames, type Key, schemeNames } from '@popsigner/sdk'
+import { type PublicKeyFormat, writePublicKey } from '@popsigner/sdk/key-encodings'
 import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
@@ -100,9 +101,27 @@ export const keyCommands: readonly CommandRow[] = [
     summary: 'Show a key',
     description: 'What the key is, what it may do, its addresses and its versions.',
     arguments: [keyArgument],
-    examples: ['popsigner keys get production/first', 'popsigner keys get first --json'],
+    options: [
+      {
+        flags: '--format <format>',
+        description: 'Print the public key alone: hex, pem (SPKI) or jwk.',
+        choices: ['hex', 'pem', 'jwk'],
+      },
+    ],
+    examples: [
+      'popsigner keys get production/first',
+      'popsigner keys get first --json',
+      'popsigner keys get first --format pem',
+    ],
     speaksTo: 'api',
-    run: async (session, given) => showKey(session, await findKey(session, given.argument(0))),
+    run: async (session, given) => {
+      const key = await findKey(session, given.argument(0))
+      const format = given.text('format') as PublicKeyFormat | undefined
+      if (format === undefined) return showKey(session, key)
+      if (format !== 'hex' && key.algorithm === 'bls12-381')
+        throw misuse(`bls12-381 has no ${format}`, 'Its public key is 48 bytes: --format hex.')
+      session.output.line(writePublicKey(key.algorithm, key.public_key, format).trimEnd())
+    },
   },
   {
     path: 'keys update',
