@@ -330,7 +330,7 @@ test('wrong types and unknown fields are refused, and the field is named', async
     }
   }
   const lookups = ['requests[0].key_id', 'wrapping_key_id']
-  const texts = ['requests[0].data', 'data']
+  const texts = ['requests[0].data', 'messages[0].data', 'data']
   assert.deepEqual(
     accepted
       .filter(

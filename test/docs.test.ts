@@ -4,6 +4,7 @@ import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
+import { algorithms } from '@popsigner/crypto/algorithms'
 import { errorsMarkdown } from '../packages/api/src/errors-page.ts'
 import { problemCodes } from '../packages/api/src/problems.ts'
 import { scopes } from '../packages/api/src/scopes.ts'
@@ -98,6 +99,14 @@ test('every event and field is documented as the table has it', () => {
 })
 
 test('every algorithm is documented as the table has it', () => {
+  const page = text('docs/algorithms.md')
+  for (const { name, schemes, engine, native, memory, constantTime } of algorithms)
+    for (const scheme of schemes) {
+      const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\` | \`${scheme.name}\` |`))
+      const cells = row?.split('|').map((cell) => cell.trim()) ?? []
+      assert.deepEqual([cells[8], cells[9]], native ? [memory, constantTime] : [cells[8], cells[9]], name)
+      assert.ok(cells[3] === engine || !native, name)
+    }
   assert.ok(formats.includes(algorithmList()), `docs/formats.md should have:\n${algorithmList()}`)
 })
 

@@ -33,6 +33,8 @@ export interface Algorithm extends AlgorithmFacts {
    * memory of its own that is not locked. Without `--secure-heap` that is so of every key that OpenSSL holds.
    */
   readonly memory: 'locked' | 'copies'
+  /** Whose word it is that signing takes the same time for every key. Nothing was measured. */
+  readonly constantTime: string
   /** Fills `secret` with a new key from `entropy`, drawing again where a value is out of range. Throws `EntropyFailure`. */
   generate(entropy: Entropy, secret: Uint8Array): void
   /** The same on another thread, where it takes longer than a signature. */

@@ -79,6 +79,7 @@ export function createBls(engine: BlsEngine): Algorithm {
     engine: engine.engine,
     native: engine.native,
     memory: 'copies',
+    constantTime: engine.native ? 'blst; nobody for proofs of possession' : 'nobody',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', secretLength)
       do entropy.fill(secret)

@@ -10,6 +10,7 @@ export const ed25519: Algorithm = {
   engine: 'libsodium',
   native: true,
   memory: 'locked',
+  constantTime: 'libsodium',
   generate(entropy, secret) {
     assertBytes(secret, 'secret', 32)
     do entropy.fill(secret)

@@ -112,6 +112,7 @@ export function createNistCurve({ name, hash, order, identifier }: NistCurvePara
     engine: 'openssl',
     native: true,
     memory: 'locked',
+    constantTime: 'OpenSSL',
     generate(entropy: Entropy, secret: Uint8Array) {
       assertBytes(secret, 'secret', size)
       do entropy.fill(secret)

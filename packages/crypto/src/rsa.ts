@@ -105,6 +105,7 @@ function createRsa(name: AlgorithmName, bits: number): Algorithm {
     engine: 'openssl',
     native: true,
     memory: 'copies',
+    constantTime: 'OpenSSL, with blinding',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', facts.secretLength)
       mustBeHealthy(entropy, secret)

@@ -63,6 +63,7 @@ export function createSchnorr(engine: SchnorrEngine, auxiliarySource: (into: Uin
     engine: engine.engine,
     native: engine.native,
     memory: engine.native ? 'locked' : 'copies',
+    constantTime: 'libsecp256k1',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', 32)
       do entropy.fill(secret)

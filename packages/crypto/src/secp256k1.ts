@@ -58,6 +58,7 @@ export function createSecp256k1(engine: Engine): Algorithm {
     engine: engine.engine,
     native: engine.native,
     memory: engine.native ? 'locked' : 'copies',
+    constantTime: 'libsecp256k1',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', 32)
       do entropy.fill(secret)
