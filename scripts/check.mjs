@@ -1,4 +1,4 @@
-// npm run check: types, format and lint.
+// npm run check: types, format, lint, and what nobody uses.
 import { check } from './checks.mjs'
 import { install } from './installed.mjs'
 

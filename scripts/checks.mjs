@@ -5,15 +5,17 @@ import { fail, root, say } from './installed.mjs'
 import { node24 } from './node24.mjs'
 
 const checks = [
-  ['types', ['typescript', 'bin', 'tsc'], ['-p', 'tsconfig.json']],
-  ['format and lint', ['@biomejs', 'biome', 'bin', 'biome'], ['check', '--error-on-warnings', '.']],
+  { name: 'types', program: 'typescript/bin/tsc', args: ['-p', 'tsconfig.json'] },
+  { name: 'format and lint', program: '@biomejs/biome/bin/biome', args: ['check', '--error-on-warnings', '.'] },
+  { name: 'lint by types', program: 'oxlint/bin/oxlint', args: ['packages', 'test', 'bench', 'scripts'] },
+  { name: 'what nobody uses', program: 'knip/bin/knip.js', args: [] },
 ]
 
 /** Runs each check; ends with exit code 1 after the first that fails. */
 export function check() {
-  for (const [name, program, args] of checks) {
+  for (const { name, program, args } of checks) {
     say(`${name} …`)
-    const { status } = spawnSync(node24(), [join(root, 'node_modules', ...program), ...args], {
+    const { status } = spawnSync(node24(), [join(root, 'node_modules', program), ...args], {
       cwd: root,
       stdio: 'inherit',
     })

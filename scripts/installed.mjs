@@ -37,7 +37,7 @@ export async function install({ dev }) {
 }
 
 /** Paths the lockfile wants and node_modules does not hold in that version. Optional packages that npm left out are not missing. */
-export function missingPackages(dev) {
+function missingPackages(dev) {
   const wanted = readPackages(join(root, 'package-lock.json'))
   const installed = readPackages(join(root, 'node_modules', '.package-lock.json'))
   const missing = []

@@ -1,10 +1,10 @@
-// npm test [-- --coverage] [pattern …]: installs what is missing, checks types, format and lint, then runs every test.
+// npm test [-- --coverage] [pattern …]: installs what is missing, checks what npm run check does, then runs every test.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { check } from './checks.mjs'
 import { fail, install, root, say } from './installed.mjs'
-import { node24 } from './node24.mjs'
+import { compileCache, node24 } from './node24.mjs'
 
 const args = process.argv.slice(2)
 const coverage = args.includes('--coverage')
@@ -15,7 +15,9 @@ provideChromium()
 
 if (patterns.length === 0 && !coverage) check()
 
-const files = ['packages', 'test', 'bench'].flatMap((folder) => testFiles(join(root, folder))).sort()
+const files = ['packages', 'test', 'bench']
+  .flatMap((folder) => testFiles(join(root, folder)))
+  .sort((a, b) => (a < b ? -1 : 1))
 const chosen = files.filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
 if (chosen.length === 0) fail(`No test file matches ${patterns.join(', ')}.`)
 process.exit(await runTests(chosen))
@@ -28,7 +30,12 @@ function runTests(chosen) {
     for (const name of ['crypto', 'transparency', 'custody', 'api'])
       options.push(`--test-coverage-include=packages/${name}/src/**/*.ts`)
   }
-  const child = spawn(node24(), [...options, ...chosen], { cwd: root, stdio: ['inherit', 'pipe', 'inherit'] })
+  const child = spawn(node24(), [...options, ...chosen], {
+    cwd: root,
+    stdio: ['inherit', 'pipe', 'inherit'],
+    // What was translated before has no lines to count.
+    env: coverage ? process.env : { NODE_COMPILE_CACHE: compileCache, ...process.env },
+  })
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   // Node prints failures after its counts; the counts are said again, so that they are what one sees last.
   let counts = []

@@ -38,11 +38,20 @@ const allowed: Record<string, Row> = {
   api: { rooms: [], libraries: ['zod'], node: [] },
   server: {
     rooms: ['crypto', 'transparency', 'custody', 'api'],
-    libraries: ['@node-rs/argon2', '@scure/base', 'fastify', 'pg', 'pino', 'prom-client', 'rate-limiter-flexible'],
+    libraries: [
+      '@node-rs/argon2',
+      '@scure/base',
+      'fastify',
+      'pg',
+      'pg-copy-streams',
+      'pino',
+      'prom-client',
+      'rate-limiter-flexible',
+    ],
     node: true,
   },
   sdk: { rooms: ['api', 'transparency', 'crypto'], libraries: ['@noble/curves'], node: [] },
-  cli: { rooms: ['sdk', 'server'], libraries: ['commander'], node: true },
+  cli: { rooms: ['sdk', 'server'], libraries: ['commander', 'jq-web'], node: true },
 }
 
 /** Files that may import more than their package's row, each with its reason. */

@@ -1,9 +1,9 @@
 import type { Output } from '@popsigner/api/routes'
 import { type AlgorithmName, factsOf } from '@popsigner/crypto/algorithm-facts'
 import { fromHex, hex } from '@popsigner/crypto/bytes'
-import { sealTo } from '@popsigner/crypto/hpke'
+import { openWith, type Recipient, sealTo } from '@popsigner/crypto/hpke'
 import { decodeTypeId } from '@popsigner/crypto/typeid'
-import { importAad, importInfo } from '@popsigner/crypto/wrapping'
+import { exportAad, exportInfo, importAad, importInfo } from '@popsigner/crypto/wrapping'
 
 /** What the owner of a private key binds to it. */
 export interface Bound {
@@ -40,7 +40,7 @@ export async function wrapForImport(
 }
 
 /** A rule of export as wrapping binds it. */
-export function ruleOf(text: string): 'none' | 'any' | Uint8Array {
+function ruleOf(text: string): 'none' | 'any' | Uint8Array {
   return text === 'none' || text === 'any' ? text : fromHex(text)
 }
 
@@ -54,3 +54,34 @@ export function defaultsFor(algorithm: AlgorithmName, publicKey: Uint8Array, rul
     public_key: hex(publicKey),
   }
 }
+
+/** Opens what was exported, for the recipient that asked for it; null where that does not work. */
+// biome-ignore lint/suspicious/noExplicitAny: tests read bodies freely; a missing field fails them.
+export function openExported(sealed: any, recipient: Recipient, change: object = {}): Promise<Uint8Array | null> {
+  const aad = exportAad({
+    instance: sealed.instance,
+    organization: decodeTypeId(sealed.organization, 'org') as Uint8Array,
+    key: decodeTypeId(sealed.key_id, 'key') as Uint8Array,
+    version: sealed.key_version,
+    algorithm: sealed.algorithm,
+    schemes: sealed.schemes,
+    uses: sealed.uses,
+    export: ruleOf(sealed.export),
+    public_key: fromHex(sealed.public_key),
+    ...change,
+  })
+  return openWith(
+    recipient.privateKey,
+    recipient.publicKey,
+    new Uint8Array(Buffer.from(sealed.enc, 'base64')),
+    exportInfo,
+    aad,
+    new Uint8Array(Buffer.from(sealed.ciphertext, 'base64')),
+  )
+}
+
+/** The body of an export to this recipient. */
+export const exportBody = (recipient: Recipient, version?: number) => ({
+  recipient_public_key: hex(recipient.publicKey),
+  ...(version === undefined ? {} : { key_version: version }),
+})

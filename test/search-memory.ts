@@ -53,7 +53,7 @@ export function searchMemory(pid: number, needles: readonly Uint8Array[]): Found
       const [, from = '', to = '', rights = '', name = ''] =
         /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)/.exec(block) ?? []
       // What was never touched holds nothing.
-      if (!rights.startsWith('r') || /^\[v/.test(name) || /^Rss: +0 kB$/m.test(block)) continue
+      if (!rights.startsWith('r') || name.startsWith('[v') || /^Rss: +0 kB$/m.test(block)) continue
       const [start, end] = [Number.parseInt(from, 16), Number.parseInt(to, 16)]
       const locked = /^VmFlags:.* lo( |$)/m.test(block)
       for (let at = start; at < end; at += stepBytes) {

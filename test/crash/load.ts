@@ -119,7 +119,7 @@ export function startLoad(
 }
 
 /** Sends it once; whether there was an answer that needs no other try. A refusal without Retry-After is noted as wrong. */
-export async function send(reader: Reader, one: Asked, trouble: Trouble): Promise<boolean> {
+async function send(reader: Reader, one: Asked, trouble: Trouble): Promise<boolean> {
   const began = performance.now()
   let answer: Answer
   try {

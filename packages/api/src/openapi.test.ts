@@ -40,7 +40,7 @@ test('every reference resolves and every component is referred to', () => {
 })
 
 test('every route is there once under its id, with its scope', () => {
-  assert.deepEqual(operations.map((operation) => operation['operationId']).sort(), [...routeIds].sort())
+  assert.deepEqual(operations.map((operation) => String(operation['operationId'])).sort(), [...routeIds].sort())
   for (const id of routeIds) {
     const route = routeOf(id)
     const operation = document.paths[route.path]?.[route.method.toLowerCase()] as Node

@@ -1,12 +1,18 @@
+import { type RouteId, routeOf } from '@popsigner/sdk/routes'
 import { type Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { distance } from './environment.ts'
 import { misuse } from './failure.ts'
 import type { Session } from './session.ts'
 
+/** Of what the names are that completion offers; see `namesOf`. */
+export type NameKind = 'keys' | 'namespaces' | 'api-keys' | 'organizations' | 'profiles'
+
 /** An argument: `<key>` must be given, `[receipt]` may be, `<names...>` takes several. */
 export interface ArgumentRow {
   readonly name: string
   readonly description: string
+  /** What completion asks the server for here. */
+  readonly completes?: NameKind
 }
 
 /** An option. Its value is text unless `whole` makes it a number or `many` a list. */
@@ -19,10 +25,16 @@ export interface OptionRow {
   /** May be given several times; `commas`: also several values at once. */
   readonly many?: 'commas' | 'whole'
   readonly choices?: readonly string[]
+  readonly completes?: NameKind
 }
 
 /** Whom a command speaks to: the API (with an API key), the host's socket, or nobody. It decides the common options. */
 export type Counterpart = 'api' | 'host' | 'none'
+
+/** What a command calls beside what it is there for, or a scope that its own call needs in one case only. */
+export type AlsoRow =
+  | { readonly route: RouteId; readonly when?: string }
+  | { readonly scope: string; readonly when: string }
 
 /** One command. Help, completion and the tests are made from these rows. */
 export interface CommandRow {
@@ -36,6 +48,10 @@ export interface CommandRow {
   /** At least one line that can be pasted. */
   readonly examples: readonly string[]
   readonly speaksTo: Counterpart
+  /** The routes it is there to call; one of them in one run. What `--print-request` shows. */
+  readonly calls?: readonly RouteId[]
+  /** What else it calls, on the way there or afterwards. With `calls`, what `--print-scopes` is made from. */
+  readonly also?: readonly AlsoRow[]
   /** Whether it asks before it acts, and so has `--yes`, or `--confirm` as well. */
   readonly asks?: 'yes' | 'name'
   /** Answers nothing or an exit code other than 0. Throws `Failure` for everything else. */
@@ -64,11 +80,19 @@ export interface GroupRow {
 
 const common: readonly OptionRow[] = [
   { flags: '--json', description: 'Data as JSON on standard output; errors as JSON on standard error.' },
+  {
+    flags: '--jq <expression>',
+    description: 'The same, and of the data what this jq expression makes of it; a text is printed without quotes.',
+  },
 ]
 
 const connection: readonly OptionRow[] = [
   { flags: '--url <url>', description: 'Address of the server. Outranks POPSIGNER_URL and the profile.' },
-  { flags: '--profile <name>', description: 'Use this saved profile. Outranks POPSIGNER_PROFILE.' },
+  {
+    flags: '--profile <name>',
+    description: 'Use this saved profile. Outranks POPSIGNER_PROFILE.',
+    completes: 'profiles',
+  },
   // Refused before parsing; it is here so that its help says why.
   {
     flags: '--api-key',
@@ -82,11 +106,32 @@ const confirmation: OptionRow = {
   description: 'Instead of typing the name where something cannot be undone.',
 }
 
+const printRequest: OptionRow = {
+  flags: '--print-request',
+  description: 'Show the request as a curl command instead of sending it. The API key is not in it.',
+}
+const dryRun: OptionRow = {
+  flags: '--dry-run',
+  description:
+    'Check and look up all that comes before the change, and show it. The server is not asked whether it would allow it.',
+}
+const printScopes: OptionRow = {
+  flags: '--print-scopes',
+  description: 'Show the scopes that the API key needs for this command, and do nothing.',
+}
+
+/** The options that show what a command would do or needs. */
+function showingOptions({ calls, also }: CommandRow): readonly OptionRow[] {
+  const changes = calls?.some((route) => routeOf(route).method !== 'GET')
+  return [...(changes ? [dryRun] : []), ...(calls ? [printRequest] : []), ...(calls || also ? [printScopes] : [])]
+}
+
 /** Every option of a command, its own first. */
 export function optionsOf(row: CommandRow): readonly OptionRow[] {
   return [
     ...(row.options ?? []),
     ...(row.asks === 'yes' ? [yes] : row.asks === 'name' ? [yes, confirmation] : []),
+    ...showingOptions(row),
     ...common,
     ...(row.speaksTo === 'api' ? connection : []),
   ]

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { allowPlainHttp, PopSigner } from '@popsigner/sdk'
+import { PopSigner } from '@popsigner/sdk'
 import { createFileStore, type FileStore } from '@popsigner/sdk/file-store'
 import type { Settings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -9,14 +9,21 @@ export function trustStore(config: string): FileStore {
   return createFileStore(join(config, 'trust.json'))
 }
 
-/** The client of these settings, which must have an API key or be for routes that need none. */
-export function connect(terminal: Terminal, settings: Settings, insecurePlainHttp = false): PopSigner {
+/** What sends the requests of a command: with POPSIGNER_DEBUG=api each is a line on standard error. */
+export function fetchOf(terminal: Terminal): typeof globalThis.fetch {
+  return terminal.environment['POPSIGNER_DEBUG'] === 'api' ? tracingFetch(terminal) : globalThis.fetch
+}
+
+/**
+ * The client of these settings, which must have an API key or be for routes that need none. Where `holding` is given every
+ * request comes there, once.
+ */
+export function connect(terminal: Terminal, settings: Settings, holding?: typeof globalThis.fetch): PopSigner {
   return new PopSigner({
     url: settings.url.value,
     ...(settings.apiKey !== null && { apiKey: settings.apiKey.value }),
     trust: trustStore(settings.config),
-    ...(terminal.environment['POPSIGNER_DEBUG'] === 'api' && { fetch: tracingFetch(terminal) }),
-    ...(insecurePlainHttp && { [allowPlainHttp]: true as const }),
+    ...(holding === undefined ? { fetch: fetchOf(terminal) } : { fetch: holding, retries: 0 }),
   })
 }
 

@@ -134,7 +134,7 @@ async function play({ url, environment, directory }: ThrowAwayServer, startTime:
   step('Verified by cosmjs, which knows nothing of POPSigner')
   for (const one of signed) {
     const fixed = Secp256k1Signature.fromFixedLength(Buffer.from(one.signature, 'base64'))
-    const valid = await Secp256k1.verifySignature(fixed, sha256(one.message), Buffer.from(one.key.public_key, 'hex'))
+    const valid = Secp256k1.verifySignature(fixed, sha256(one.message), Buffer.from(one.key.public_key, 'hex'))
     if (!valid) throw new Error('cosmjs does not accept the signature')
     good(`${one.key.name}: cosmjs accepts the signature over the sign doc`)
   }

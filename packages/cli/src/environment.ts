@@ -7,7 +7,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export const clientVariables = {
   POPSIGNER_API_KEY: 'The API key (psk_live_…). Outranks the profile; whoever reads it can do what its scopes allow.',
   POPSIGNER_URL: 'Address of the server. Default: that of the profile, else http://127.0.0.1:8080.',
-  POPSIGNER_PROFILE: 'Name of the profile to use, as saved by popsigner login. Default: default.',
+  POPSIGNER_PROFILE:
+    'Name of the profile to use, as saved by popsigner login. Default: that of popsigner switch, else default.',
   POPSIGNER_NAMESPACE: 'The namespace where a command takes one and --namespace is not given.',
   POPSIGNER_CONFIG_DIR:
     'Where profiles and pinned keys lie. Default: $XDG_CONFIG_HOME/popsigner, else ~/.config/popsigner.',

@@ -1,3 +1,4 @@
+import type { JqFilter } from './jq.ts'
 import { mayRedraw, printable, type Terminal, wantsColor } from './terminal.ts'
 
 /** What a command writes. `note` and `warn` are for people; everything else is data. */
@@ -19,17 +20,30 @@ export interface Output {
   warn(text: string): void
 }
 
-/** Output onto a terminal, in text or as JSON. */
-export function createOutput(terminal: Terminal, json: boolean): Output {
+/** Output onto a terminal, in text or as JSON, or what `filter` makes of that JSON. */
+export function createOutput(terminal: Terminal, json: boolean, filter: JqFilter | null = null): Output {
   const color = wantsColor(terminal)
   const cell = (value: string | number | boolean | null | undefined): string =>
     value === null || value === undefined || value === '' ? '–' : printable(String(value))
   const line = (text: string): void => terminal.out(`${text}\n`)
+  const filtered = (value: unknown): void => {
+    const text = filter?.(JSON.stringify(value)) ?? ''
+    if (text !== '')
+      line(
+        terminal.outIsTerminal
+          ? text
+              .split(/([\n\t])/)
+              .map(safe)
+              .join('')
+          : text,
+      )
+  }
   return {
     json,
     line,
-    object: (value) => line(JSON.stringify(value, null, terminal.outIsTerminal ? 2 : undefined)),
-    element: (value) => line(JSON.stringify(value)),
+    object: (value) =>
+      filter === null ? line(JSON.stringify(value, null, terminal.outIsTerminal ? 2 : undefined)) : filtered(value),
+    element: (value) => (filter === null ? line(JSON.stringify(value)) : filtered(value)),
     fields(pairs) {
       const width = Math.max(...pairs.map(([name]) => name.length))
       for (const [name, value] of pairs) line(`${printable(name).padEnd(width)}  ${cell(value)}`)
@@ -58,6 +72,11 @@ export function createOutput(terminal: Terminal, json: boolean): Output {
       terminal.err(json ? `${JSON.stringify({ warning: text })}\n` : `${paint(`! ${text}`, color)}\n`)
     },
   }
+}
+
+// What jq prints is text out of the data: nothing but its own tabs and ends of lines may steer the terminal.
+function safe(part: string): string {
+  return part === '\n' || part === '\t' ? part : printable(part)
 }
 
 /** Colours the sign at the beginning of a line, which says the same without colour. */

@@ -25,8 +25,15 @@ export function profilesFile(config: string): string {
   return join(config, 'profiles.json')
 }
 
-/** All saved profiles by name. Throws `Failure` for a damaged file and for one that others can read. */
-export function readProfiles(config: string): ReadonlyMap<string, Profile> {
+/** What `profiles.json` holds. */
+export interface Profiles {
+  readonly byName: ReadonlyMap<string, Profile>
+  /** The one that is used where none is named, as `popsigner switch` chose it; not always one that exists. */
+  readonly current: string
+}
+
+/** All saved profiles. Throws `Failure` for a damaged file and for one that others can read. */
+export function readProfiles(config: string): Profiles {
   const file = profilesFile(config)
   let text: string
   try {
@@ -34,28 +41,36 @@ export function readProfiles(config: string): ReadonlyMap<string, Profile> {
     const { mode } = statSync(file)
     if ((mode & 0o077) !== 0) throw refused(file, 'Others can read it, and it holds API keys.', `chmod 600 '${file}'`)
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return new Map()
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return { byName: new Map(), current: 'default' }
     throw error
   }
   try {
-    const { format, profiles } = JSON.parse(text) as {
+    const {
+      format,
+      profiles,
+      current = 'default',
+    } = JSON.parse(text) as {
       format: unknown
+      current?: unknown
       profiles: Record<string, Record<string, unknown>>
     }
     if (format !== 1) throw new Error('format')
-    return new Map(Object.entries(profiles).map(([name, profile]) => [name, parseProfile(profile)]))
+    if (typeof current !== 'string') throw new Error('current')
+    const byName = new Map(Object.entries(profiles).map(([name, profile]) => [name, parseProfile(profile)] as const))
+    return { byName, current }
   } catch {
     throw refused(file, 'It is no file of profiles of this release.', 'popsigner login')
   }
 }
 
 /** Replaces the saved profiles: mode 0600, whole or not at all. */
-export function writeProfiles(config: string, profiles: ReadonlyMap<string, Profile>): void {
+export function writeProfiles(config: string, { byName, current }: Profiles): void {
   mkdirSync(config, { recursive: true, mode: 0o700 })
   const content = Object.fromEntries(
-    [...profiles].map(([name, { url, apiKey, namespace }]) => [name, { url, api_key: apiKey, namespace }]),
+    [...byName].map(([name, { url, apiKey, namespace }]) => [name, { url, api_key: apiKey, namespace }]),
   )
-  writePrivate(profilesFile(config), `${JSON.stringify({ format: 1, profiles: content }, null, 2)}\n`)
+  writePrivate(profilesFile(config), `${JSON.stringify({ format: 1, current, profiles: content }, null, 2)}\n`)
 }
 
 /** Writes a file that only its owner may read (0600), whole or not at all. An existing file is replaced. */

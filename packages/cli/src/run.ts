@@ -1,12 +1,15 @@
 import { TrustError } from '@popsigner/sdk/errors'
 import { CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
-import { buildParser, optionName, optionsOf, usageFailure } from './command.ts'
+import { buildParser, type CommandRow, type Given, optionName, optionsOf, usageFailure } from './command.ts'
 import { checkEnvironment } from './environment.ts'
 import { exitCodes } from './exit-codes.ts'
 import { Failure, failureDocument, failureLines, misuse } from './failure.ts'
+import { quote, showHeld } from './held-request.ts'
+import { loadJq } from './jq.ts'
 import { withWayBack } from './lost-records.ts'
-import { paint } from './output.ts'
+import { neededScopes } from './needed-scopes.ts'
+import { createOutput, paint } from './output.ts'
 import { failureOf } from './refusals.ts'
 import { openSession, type Session, sessionFlags } from './session.ts'
 import { printable, type Terminal, wantsColor } from './terminal.ts'
@@ -22,13 +25,20 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
   try {
     refuseSecrets(words)
     checkEnvironment(terminal.environment)
+    const asked = askedScopes(words)
+    if (asked !== null) {
+      showScopes(asked, terminal, words)
+      return exitCodes.done
+    }
     const parser = buildParser(
       groups,
       rows,
       async (row, given) => {
         const has = (name: string): boolean => optionsOf(row).some(({ flags }) => optionName(flags) === name)
-        session = openSession(terminal, sessionFlags(given, has), signal)
-        const answer = await orAborted(row.run(session, given), signal)
+        const flags = sessionFlags(given, has)
+        const filter = flags.jq === undefined ? null : await loadJq(flags.jq)
+        session = openSession(terminal, flags, { signal, filter, calls: row.calls ?? [] })
+        const answer = await orAborted(runOrShow(row, session, given), signal)
         if (typeof answer === 'number') exit = answer
       },
       (text) => terminal.out(text),
@@ -43,9 +53,48 @@ export async function run(words: readonly string[], terminal: Terminal, signal: 
     if (failure === null) return exitCodes.done
     const done = signal.aborted ? null : session?.interruptedAt()
     if (done && (failure as Failure).detail.exit !== exitCodes.partly) session?.output.note(`Done until then: ${done}.`)
-    report(failure as Failure, terminal, session?.output.json ?? words.includes('--json'))
+    report(failure as Failure, terminal, session?.output.json ?? words.some((word) => /^--(json|jq)(=|$)/.test(word)))
     return (failure as Failure).detail.exit
   }
+}
+
+/** Runs a command, or shows the request it comes to; what then fails because that was not sent is no failure. */
+async function runOrShow(row: CommandRow, session: Session, given: Given): Promise<unknown> {
+  const { showing } = session
+  if (showing === null) return row.run(session, given)
+  try {
+    await row.run(session, given)
+  } catch (error) {
+    if (session.held() === null) throw error
+  }
+  const held = session.held()
+  if (held === null) session.output.note('It makes no request.')
+  else showHeld(session.output, showing, held, tokenReference(session))
+  return undefined
+}
+
+/** How a shell gets the API key that this command would use. */
+function tokenReference({ settings, terminal }: Session): string {
+  const { apiKey, profile } = settings()
+  if (terminal.environment['POPSIGNER_API_KEY'] || apiKey === null) return '$POPSIGNER_API_KEY'
+  // Started by npx, it is in no PATH but npx's.
+  const program = terminal.environment['npm_command'] === 'exec' ? 'npx popsigner' : 'popsigner'
+  return `$(${program} auth token --reveal${profile === null ? '' : ` --profile ${quote(profile)}`})`
+}
+
+/** The scopes of the command that is named, for `--print-scopes`, which needs none of its arguments. Null for anything else. */
+function askedScopes(words: readonly string[]): CommandRow | null {
+  const end = words.indexOf('--')
+  if (!(end < 0 ? words : words.slice(0, end)).includes('--print-scopes')) return null
+  const path = knownWords(words).join(' ')
+  return rows.find((row) => row.path === path && (row.calls ?? row.also) !== undefined) ?? null
+}
+
+function showScopes(row: CommandRow, terminal: Terminal, words: readonly string[]): void {
+  const scopes = neededScopes(row)
+  const output = createOutput(terminal, words.includes('--json'))
+  if (output.json) output.object(scopes)
+  else for (const { scope, when } of scopes) output.line(when === null ? scope : `${scope}\t${when}`)
 }
 
 /** A promise that also ends when the signal does. */

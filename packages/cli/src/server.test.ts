@@ -1,24 +1,58 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { PopSigner, TrustError } from '@popsigner/sdk'
+import { routeOf } from '@popsigner/sdk/routes'
 import { exitCodes } from './exit-codes.ts'
 import { Failure } from './failure.ts'
 import { withWayBack } from './lost-records.ts'
+import { namesMilliseconds } from './names.ts'
 import { type Ran, type RunOptions, runCommand } from './test-script.ts'
 import { startThrowAwayServer, type ThrowAwayServer } from './throw-away-server.ts'
 import { scopes } from './topics.ts'
+import { rows } from './tree.ts'
 
 let server: ThrowAwayServer
 let token = ''
 
-/** Runs a command beside the server, with the API key unless another environment is given. */
+/** Runs a command beside the server, with the API key unless another environment is given. It calls what its row says. */
 async function popsigner(words: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const environment = { ...server.environment, POPSIGNER_API_KEY: token, ...options.environment }
-  return runCommand(server.directory, words, { ...options, environment })
+  const environment: Record<string, string> = {
+    ...server.environment,
+    POPSIGNER_API_KEY: token,
+    ...options.environment,
+  }
+  if (environment['POPSIGNER_DEBUG'] !== undefined)
+    return runCommand(server.directory, words, { ...options, environment })
+  const ran = await runCommand(server.directory, words, {
+    ...options,
+    environment: { ...environment, POPSIGNER_DEBUG: 'api' },
+  })
+  const row = rows
+    .filter(({ path }) => `${words.join(' ')} `.startsWith(`${path} `))
+    .sort((a, b) => b.path.length - a.path.length)[0]
+  const declared = [...(row?.calls ?? []), ...(row?.also ?? []).flatMap((also) => ('route' in also ? also.route : []))]
+  const stderr = ran.stderr.replace(/^> (\w+) (\S+) → .*\n/gm, (line, method: string, url: string) => {
+    const { pathname } = new URL(url)
+    const known = declared.map(routeOf).some((route) => {
+      const form = new RegExp(`^${route.path.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`)
+      return route.method === method && form.test(pathname)
+    })
+    assert.ok(
+      known || ran.stderr.includes('"checkpoint.'),
+      `popsigner ${row?.path} calls more than its row says: ${line}`,
+    )
+    return ''
+  })
+  return { ...ran, stderr }
 }
 
 /** The same with `--json`, which must succeed: what it printed. */
@@ -377,6 +411,104 @@ test('API keys: create, list, rotate, revoke', async () => {
   assert.equal((await popsigner(['api-keys', 'revoke', 'ci', '--yes'])).exit, 0)
   assert.equal((await fails(6, 'api-keys', 'revoke', 'ci', '--yes')).code, 'api_key.not_found')
   assert.equal((await fails(2, 'api-keys', 'create', 'none', '--reveal')).code, 'cli.usage')
+})
+
+test('what --print-scopes says is what a command needs', async () => {
+  const scoped = async (scope: string) => {
+    const issued = await popsigner(['api-keys', 'create', 'scoped', '--scope', scope, '--reveal'])
+    return { environment: { POPSIGNER_API_KEY: issued.stdout.trim() } }
+  }
+  const { id } = await answer<{ id: string }>('keys', 'create', 'scoped')
+  const names = 'by its name'
+  for (const [words, when] of [
+    [['sign', id, '--data', 'x'], '–'],
+    [['sign', 'scoped', '--data', 'x', '--receipt', 'scoped.json'], 'with --receipt'],
+    [['sign', 'scoped', '--data', 'x'], names],
+    [['keys', 'rotate', id, '--yes'], '–'],
+    [['keys', 'delete', 'scoped', '--yes'], names],
+    [['audit', 'list', '--key', 'scoped'], names],
+    [['audit', 'verify'], '–'],
+    [['api-keys', 'list'], '–'],
+  ] as const) {
+    const needed = await answer<{ scope: string; when: string | null }[]>(...words, '--print-scopes')
+    const scope = needed.flatMap((one) => (one.when === null || one.when.includes(when) ? one.scope : []))
+    const ran = await popsigner(words, await scoped(scope.join(',')))
+    assert.equal(ran.exit, 0, `${words.join(' ')}: ${ran.stderr}`)
+    for (const left of scope) {
+      const fewer = scope.filter((one) => one !== left)
+      if (fewer.length > 0)
+        assert.equal(
+          (await popsigner(words, await scoped(fewer.join(',')))).exit,
+          4,
+          `${words.join(' ')} without ${left}`,
+        )
+    }
+  }
+})
+
+test('a request that is shown runs as it is printed, and a dry run changes nothing', async () => {
+  const shown = await popsigner(['keys', 'create', 'by-curl', '--metadata', "note=it's $HOME", '--print-request'])
+  assert.doesNotMatch(shown.stdout, /psk_live_/)
+  const before = await answer<unknown[]>('keys', 'list', '--all')
+  for (const words of [
+    ['keys', 'create', 'dry'],
+    ['keys', 'import', 'dry'],
+    ['keys', 'rotate', 'by-name-of-nobody'],
+    ['keys', 'delete', 'first', '--waiting-days', '0'],
+    ['keys', 'update', 'first', '--state', 'compromised'],
+  ])
+    await popsigner([...words, '--dry-run'], { stdin: '11'.repeat(32) })
+  const dry = await popsigner(['keys', 'update', 'production/first', '--state', 'compromised', '--dry-run'])
+  assert.equal(dry.exit, 0, dry.stderr)
+  assert.match(dry.stdout, /^PATCH http:\S+\/v1\/keys\/key_\S+\n\{"state":"compromised"\}\n$/)
+  assert.match(dry.stderr, /^organization +org_.*\nnamespace +production\n.*\nMake production\/first compromised\.\n/)
+  assert.equal((await popsigner(['keys', 'rotate', 'nobody', '--dry-run'])).exit, 6)
+  assert.deepEqual(await answer('keys', 'list', '--all'), before)
+  const { stdout } = await promisify(execFile)('sh', ['-c', shown.stdout.replace('curl ', 'curl --silent ')], {
+    env: { ...process.env, POPSIGNER_API_KEY: token },
+  })
+  assert.equal((JSON.parse(stdout) as { metadata: { note: string } }).metadata.note, "it's $HOME")
+})
+
+test('completion in bash: names from the server, ids, values of options, and nothing of a server that is slow', async () => {
+  const program = join(server.directory, 'popsigner')
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, 'main.ts')}' "$@"\n`, {
+    mode: 0o755,
+  })
+  const script = (await popsigner(['completion', 'bash'])).stdout
+  const complete = async (url: string, ...words: readonly string[]): Promise<string[]> => {
+    const line = `${script}\nCOMP_WORDS=(popsigner "$@"); COMP_CWORD=$#; _popsigner; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const env = {
+      ...{ ...server.environment, PATH: `${server.directory}:${process.env['PATH']}` },
+      ...{ POPSIGNER_API_KEY: token, POPSIGNER_URL: url },
+    }
+    const { stdout } = await promisify(execFile)('bash', ['-c', line, 'bash', ...words], { env })
+    return stdout.split('\n').filter((one) => one !== '')
+  }
+  const until = async (expected: string, ...words: readonly string[]): Promise<void> => {
+    // The first answer of a server that is busy can be late.
+    let found: string[] = []
+    for (let turn = 0; turn < 10 && !found.includes(expected); turn++) found = await complete(server.url, ...words)
+    assert.ok(found.includes(expected), `${words.join(' ')}: ${found.join(' ')}`)
+    assert.ok(found.every((one) => one.startsWith(words.at(-1) ?? '')))
+  }
+  const { id } = await answer<{ id: string }>('keys', 'get', 'first')
+  await until('first', 'keys', 'get', 'fi')
+  await until('first', 'sign', '')
+  await until(id, 'keys', 'get', 'key_')
+  await until('production/first', 'keys', 'rotate', 'production/')
+  await until('production', 'keys', 'create', 'x', '--namespace', 'pro')
+  await until('main', 'api-keys', 'create', 'x', '--org', 'ma')
+  await until('--key-version', 'sign', 'first', '--key')
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const began = performance.now()
+  const { port } = silent.address() as AddressInfo
+  const late = { environment: { POPSIGNER_URL: `http://127.0.0.1:${port}` } }
+  assert.deepEqual(await popsigner(['completion', 'names', 'keys'], late), { exit: 0, stdout: '', stderr: '' })
+  assert.ok(performance.now() - began < namesMilliseconds + 350)
+  silent.close()
+  silent.closeAllConnections()
 })
 
 test('login saves what works, and nothing else', async () => {

@@ -31,7 +31,7 @@ const tokenForm = /^psk_live_[0-9a-z]{16,}$/
 
 /**
  * Reads the settings. A profile that was named must exist. Where neither an API key nor an address is set, the one that the
- * first start left in the data directory here steps in, else the one called `default`: so a key from the environment never
+ * first start left in the data directory here steps in, else the current one (`popsigner switch`): so a key from the environment never
  * goes to the server of a profile nobody asked for. A profile's API key goes to that profile's address only.
  */
 export function readSettings(environment: Environment, directory: string, flags: ConnectionFlags): Settings {
@@ -42,11 +42,10 @@ export function readSettings(environment: Environment, directory: string, flags:
   const givenUrl = flags.url ?? value('POPSIGNER_URL')
   const implied = named === undefined && key === undefined && givenUrl === undefined
   const local = implied ? localProfile(environment, directory) : null
-  const profiles =
-    (implied && local === null) || named !== undefined ? readProfiles(config) : new Map<string, Profile>()
-  const name = named ?? (profiles.has('default') ? 'default' : null)
-  const profile = local?.profile ?? (name === null ? null : (profiles.get(name) ?? null))
-  if (name !== null && profile === null) throw unknownProfile(name, [...profiles.keys()])
+  const saved = (implied && local === null) || named !== undefined ? readProfiles(config) : null
+  const name = named ?? (saved?.byName.has(saved.current) ? saved.current : null)
+  const profile = local?.profile ?? (name === null ? null : (saved?.byName.get(name) ?? null))
+  if (name !== null && profile === null) throw unknownProfile(name, [...(saved?.byName.keys() ?? [])])
 
   const profileSource = local === null ? `profile ${name}` : local.from
   const url: Sourced<string> =
@@ -85,11 +84,11 @@ export function readSettings(environment: Environment, directory: string, flags:
  * What `npm start` left in the data directory for commands run beside it. Only for a server on this machine: a directory
  * from elsewhere must not lead a command, and what it is given to import, to anybody's server.
  */
-function localProfile(environment: Environment, directory: string): { profile: Profile; from: string } | null {
+export function localProfile(environment: Environment, directory: string): { profile: Profile; from: string } | null {
   const client = join(resolve(directory, environment['POPSIGNER_DATA_DIR'] || '.popsigner'), 'client')
   let profile: Profile | undefined
   try {
-    profile = readProfiles(client).get('default')
+    profile = readProfiles(client).byName.get('default')
   } catch (error) {
     // Another user's data directory: its host commands say so, others go on without.
     if ((error as NodeJS.ErrnoException).code === 'EACCES') return null
@@ -143,7 +142,8 @@ export function tokenPrefix(token: string): string {
   return token.slice(0, 'psk_live_'.length + 8)
 }
 
-function unknownProfile(name: string, known: readonly string[]): Failure {
+/** A profile that was named is not saved. */
+export function unknownProfile(name: string, known: readonly string[]): Failure {
   const list = known.length === 0 ? 'No profile is saved.' : `Saved are: ${known.join(', ')}.`
   return new Failure(`There is no profile ${JSON.stringify(name)}`, {
     exit: exitCodes.usage,

@@ -56,6 +56,19 @@ test('no option takes a secret, and none has a name of two meanings', () => {
   }
 })
 
+test('an option has names of one kind wherever it stands, and a command that needs an API key says what it calls', () => {
+  const kinds = new Map<string, string>()
+  for (const row of rows) {
+    for (const { flags, completes } of optionsOf(row)) {
+      if (completes === undefined) continue
+      assert.equal(kinds.get(optionName(flags)) ?? completes, completes, `${row.path} ${flags}`)
+      kinds.set(optionName(flags), completes)
+    }
+    if (row.speaksTo === 'api' && !['logout', 'auth token'].includes(row.path))
+      assert.ok((row.calls ?? row.also ?? []).length > 0, row.path)
+  }
+})
+
 test('what an example shows is understood by the parser', async () => {
   for (const row of rows) {
     for (const example of row.examples) {

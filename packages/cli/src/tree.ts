@@ -10,6 +10,7 @@ import { signatureCommands, signCommands } from './commands/sign.ts'
 import { transferCommands } from './commands/transfer.ts'
 import { completionScript, shells } from './completion.ts'
 import { misuse } from './failure.ts'
+import { nameKinds, namesMilliseconds, namesOf } from './names.ts'
 import { topicCommands } from './topics.ts'
 
 /** The groups of commands, in the order of the help. The first is the program itself. */
@@ -43,6 +44,11 @@ export const groups: readonly GroupRow[] = [
     examples: ['popsigner api-keys list', 'popsigner api-keys create ci-bot --scope api:keys:sign'],
   },
   {
+    path: 'auth',
+    summary: 'The API key in use',
+    examples: ['popsigner whoami', 'popsigner auth token --reveal'],
+  },
+  {
     path: 'audit',
     summary: 'Read the log, and check it',
     examples: ['popsigner audit list --since 10m', 'popsigner audit verify receipt.json'],
@@ -71,11 +77,12 @@ export const groups: readonly GroupRow[] = [
 const completionCommand: CommandRow = {
   path: 'completion',
   summary: 'Print the completion script of a shell',
-  description: `For ${shells.join(', ')}. It completes commands and options, and asks no server.`,
+  description: `For ${shells.join(', ')}. It completes commands and options, and names by asking the server, which has ${namesMilliseconds} ms to answer.`,
   arguments: [{ name: '<shell>', description: shells.join(', ') }],
   examples: [
     'source <(popsigner completion bash)',
     'popsigner completion fish > ~/.config/fish/completions/popsigner.fish',
+    'popsigner completion powershell | Out-String | Invoke-Expression',
   ],
   speaksTo: 'none',
   run: async ({ output, terminal }, given) => {
@@ -85,6 +92,31 @@ const completionCommand: CommandRow = {
     const script = completionScript(shell, rows)
     if (output.json) output.object({ shell, script })
     else terminal.out(script)
+  },
+}
+
+const namesCommand: CommandRow = {
+  path: 'completion names',
+  summary: 'Print the names that completion offers',
+  description: `What the scripts of popsigner completion call: names of ${nameKinds.join(', ')} that begin with a text, of the newest hundred. Prints none, and does not fail, where the server has not answered within ${namesMilliseconds} ms or the API key may not see them.`,
+  arguments: [
+    { name: '<kind>', description: nameKinds.join(', ') },
+    { name: '[prefix]', description: 'How they begin; with key_, ns_, ak_ or org_ their ids.' },
+  ],
+  examples: ['popsigner completion names keys', 'popsigner completion names keys production/'],
+  speaksTo: 'api',
+  also: [
+    { route: 'keys.list', when: 'for names of keys' },
+    { route: 'namespaces.list', when: 'for names of namespaces' },
+    { route: 'apiKeys.list', when: 'for names of API keys' },
+  ],
+  run: async (session, given) => {
+    const kind = nameKinds.find((one) => one === given.argument(0))
+    if (kind === undefined)
+      throw misuse('there are no names of this kind', `There are those of ${nameKinds.join(', ')}.`)
+    const names = await namesOf(session, kind, given.optionalArgument(1) ?? '')
+    if (session.output.json) session.output.object(names)
+    else for (const name of names) session.output.line(name)
   },
 }
 
@@ -101,5 +133,6 @@ export const rows: readonly CommandRow[] = [
   ...instanceCommands,
   ...hostCommands,
   completionCommand,
+  namesCommand,
   ...topicCommands,
 ]

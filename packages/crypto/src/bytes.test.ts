@@ -19,7 +19,7 @@ test('every encoding gives back what it was given, and agrees with Node', () => 
 })
 
 test('a text that decodes is the one encoding of its bytes', () => {
-  const digits = fc.string({ unit: fc.constantFrom(...'ABCDwxyz0189+/-_='), maxLength: 12 })
+  const digits = fc.string({ unit: fc.constantFrom(...'ABCDwxyz0189+/-_='.split('')), maxLength: 12 })
   fc.assert(
     fc.property(digits, (text) => {
       for (const [decode, encode] of [

@@ -15,5 +15,7 @@ export interface Sodium {
   crypto_core_ed25519_is_valid_point(point: Uint8Array): boolean
 }
 
+const require = createRequire(import.meta.url)
+
 /** libsodium. Loading this module throws where there is no build for the platform; nothing stands in for it. */
-export const sodium: Sodium = createRequire(import.meta.url)('sodium-native') as Sodium
+export const sodium: Sodium = require('sodium-native') as Sodium

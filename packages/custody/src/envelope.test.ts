@@ -5,7 +5,8 @@ import { decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
 import { createEntropy, kernelSource } from '@popsigner/crypto/entropy'
 import { openXaes } from '@popsigner/crypto/xaes256gcm'
 import fc from 'fast-check'
-import { envelopeLength, openInto, seal, sealedBy } from './envelope.ts'
+import { envelopeLength, sealedBy } from './envelope.ts'
+import { openInto, seal } from './sealing.ts'
 import { encodeSpec, parseSpec, type Spec } from './spec.ts'
 
 const entropy = createEntropy(kernelSource)

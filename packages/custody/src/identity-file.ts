@@ -4,8 +4,9 @@ import { ed25519 } from '@popsigner/crypto/ed25519'
 import type { Entropy } from '@popsigner/crypto/entropy'
 import type { Secret } from '@popsigner/crypto/secret'
 import { createFile, replaceFile } from './durable-file.ts'
-import { envelopeLength, openInto, seal, sealedBy } from './envelope.ts'
+import { envelopeLength, sealedBy } from './envelope.ts'
 import type { RootKey } from './key-file.ts'
+import { openInto, seal } from './sealing.ts'
 import { encodeSpec, parseSpec, type Spec } from './spec.ts'
 
 /**

@@ -22,41 +22,29 @@ import {
   makePlace,
   newId,
   newSecret,
-  type Place,
-  type RunningSigner,
+  type Rig,
   refusalOf,
   signatureOf,
+  startRig,
   startSigner,
   TestLog,
 } from './signer.fixture.ts'
 import { parseSpec } from './spec.ts'
 import { wrappingKeyMessage } from './wrapping-key.ts'
 
-let place: Place
-let running: RunningSigner
+let rig: Rig
 let client: SignerClient
 let log: TestLog
 
 beforeEach(async () => {
-  place = await makePlace()
-  running = await startSigner(place)
-  client = await connectTo(place)
+  rig = await startRig()
+  client = rig.client
   log = await makeLog(client)
 })
-afterEach(async () => {
-  await client.close()
-  await running.kill('SIGTERM')
-  place.remove()
-})
+afterEach(() => rig.close())
 
-async function restart(meanwhile: () => void = () => undefined): Promise<void> {
-  const gone = new Promise((resolve) => client.once('disconnected', resolve))
-  await running.kill()
-  await gone
-  meanwhile()
-  const back = new Promise((resolve) => client.once('connected', resolve))
-  running = await startSigner(place)
-  await back
+async function restart(meanwhile?: () => void): Promise<void> {
+  await rig.restart(meanwhile)
   await client.prove([await log.extension(0)])
 }
 
@@ -160,9 +148,9 @@ test('an organization key is rotated while serving; destroyed, the old one opens
     const from = (await client.heads([log.organization]))[0]?.size ?? -1
     const [note] = await client.checkpoint([{ ...(await log.extension(from, size)), organizationKey, logKey }])
     assert.equal(note?.kind, 'signed', moment)
-    await running.kill()
+    await rig.running.kill()
     const back = new Promise((resolve) => client.once('connected', resolve))
-    running = await startSigner(place)
+    await rig.start()
     await back
     await client.prove([await log.extension(size)])
   }
@@ -170,7 +158,7 @@ test('an organization key is rotated while serving; destroyed, the old one opens
 
 test('the root is rotated while serving; retired, the old one is refused for good, also from a copy of the key file', async () => {
   const key = await makeKey(client, log)
-  const copy = readFileSync(join(place.directory, 'seal/root.key'))
+  const copy = readFileSync(join(rig.place.directory, 'seal/root.key'))
   const old = log.keys.organizationKey
   await assert.rejects(client.retireRoot(), { code: 'seal.rotation_state', detail: { roots: 1 } })
   const open = await client.rotateRoot()
@@ -196,25 +184,25 @@ test('the root is rotated while serving; retired, the old one is refused for goo
   await restart()
   assert.equal(await outcome(key), 'custody.not_opened')
   assert.equal(await outcome(key, organizationKey), 'signed')
-  assert.equal(hex((await client.hello()).identity), hex(place.identity), 'the identity came along')
+  assert.equal(hex((await client.hello()).identity), hex(rig.place.identity), 'the identity came along')
 
-  await running.kill('SIGTERM')
-  writeFileSync(join(place.directory, 'seal/root.key'), copy)
-  await assert.rejects(startSigner(place), /no root that the ledger still accepts/)
+  await rig.running.kill('SIGTERM')
+  writeFileSync(join(rig.place.directory, 'seal/root.key'), copy)
+  await assert.rejects(startSigner(rig.place), /no root that the ledger still accepts/)
 })
 
 test('a retirement that broke off between ledger and key file is finished by the next start', async () => {
   await client.rotateRoot()
-  const both = readFileSync(join(place.directory, 'seal/root.key'))
+  const both = readFileSync(join(rig.place.directory, 'seal/root.key'))
   await client.retireRoot()
-  const one = readFileSync(join(place.directory, 'seal/root.key'))
+  const one = readFileSync(join(rig.place.directory, 'seal/root.key'))
   assert.ok(one.length < both.length)
-  await restart(() => writeFileSync(join(place.directory, 'seal/root.key'), both))
+  await restart(() => writeFileSync(join(rig.place.directory, 'seal/root.key'), both))
   assert.deepEqual(
     (await client.roots()).map(({ sequence }) => sequence),
     [2],
   )
-  assert.equal(hex(readFileSync(join(place.directory, 'seal/root.key'))), hex(one))
+  assert.equal(hex(readFileSync(join(rig.place.directory, 'seal/root.key'))), hex(one))
 })
 
 test('an organization key of another organization cannot be the target of a reseal', async () => {
@@ -379,9 +367,9 @@ test('a wrapping key is signed by the identity', async () => {
   const expiresAt = '2030-01-01T00:00:00.000Z'
   const { publicKey, signature } = await client.createWrappingKey(log.keys.organizationKey, id, expiresAt)
   const facts = { instance, organization: log.organization, id, publicKey, expiresAt }
-  assert.equal(ed25519.verify(signature, wrappingKeyMessage(facts), place.identity), true)
+  assert.equal(ed25519.verify(signature, wrappingKeyMessage(facts), rig.place.identity), true)
   const later = wrappingKeyMessage({ ...facts, expiresAt: '2031-01-01T00:00:00.000Z' })
-  assert.equal(ed25519.verify(signature, later, place.identity), false)
+  assert.equal(ed25519.verify(signature, later, rig.place.identity), false)
 })
 
 test('beginning a log twice is refused, and an unknown organization makes no keys', async () => {

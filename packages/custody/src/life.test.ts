@@ -17,27 +17,21 @@ import {
   makeLog,
   makePlace,
   newId,
-  type Place,
-  type RunningSigner,
+  type Rig,
   signatureOf,
+  startRig,
   startSigner,
 } from './signer.fixture.ts'
 import { parseSpec } from './spec.ts'
 
-let place: Place
-let running: RunningSigner
+let rig: Rig
 let client: SignerClient
 
 before(async () => {
-  place = await makePlace()
-  running = await startSigner(place)
-  client = await connectTo(place)
+  rig = await startRig()
+  client = rig.client
 })
-after(async () => {
-  await client.close()
-  await running.kill('SIGTERM')
-  place.remove()
-})
+after(() => rig.close())
 
 test('a key of every algorithm is made and signs a message; the signature verifies elsewhere', async () => {
   const log = await makeLog(client)
@@ -71,13 +65,13 @@ test('secp256k1 signs digests and messages hashed with either hash, the same byt
 test('the facts of hello are those of the instance', async () => {
   const facts = await client.hello()
   assert.equal(facts.instance, instance)
-  assert.equal(hex(facts.identity), hex(place.identity))
-  assert.equal(facts.boot, running.ready.boot)
+  assert.equal(hex(facts.identity), hex(rig.place.identity))
+  assert.equal(facts.boot, rig.running.ready.boot)
   assert.deepEqual(
     facts.algorithms.map(({ name, schemes }) => ({ name, schemes: schemes.map((one) => ({ ...one })) })),
     algorithmFacts.map(({ name, schemes }) => ({ name, schemes: schemes.map(({ ownKey: _, ...scheme }) => scheme) })),
   )
-  assert.equal(facts.memory.locked, running.ready.locked)
+  assert.equal(facts.memory.locked, rig.running.ready.locked)
   assert.equal(facts.entropyHealthy, true)
   assert.equal(facts.ledger.replaced, false)
   assert.equal(facts.roots.length, 1)
@@ -201,7 +195,7 @@ test('more keys than slots: every signature is by its own key', async () => {
 
 test('what it writes is private to its user', () => {
   for (const path of ['seal/root.key', 'custody/identity', 'custody/ledger', 's.sock'])
-    assert.equal(statSync(join(place.directory, path)).mode & 0o077, 0, path)
+    assert.equal(statSync(join(rig.place.directory, path)).mode & 0o077, 0, path)
 })
 
 test('it ends when standard input closes, and on SIGTERM, answering what is in flight', async () => {
@@ -253,9 +247,9 @@ test('the client comes back to a signer that was started again, and says so', as
 })
 
 test('a second signer on the same socket does not start, and does no harm', async () => {
-  await assert.rejects(startSigner(place), /Another signer listens/)
-  assert.ok(existsSync(place.config.socket))
-  assert.equal((await client.hello()).boot, running.ready.boot)
+  await assert.rejects(startSigner(rig.place), /Another signer listens/)
+  assert.ok(existsSync(rig.place.config.socket))
+  assert.equal((await client.hello()).boot, rig.running.ready.boot)
 })
 
 test('the files of another instance, damaged ones and ones that others can read are refused', async () => {

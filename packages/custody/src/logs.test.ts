@@ -19,41 +19,26 @@ import {
   makeItem,
   makeKey,
   makeLog,
-  makePlace,
   newId,
-  type Place,
-  type RunningSigner,
+  type Rig,
   refusalOf,
   signatureOf,
+  startRig,
   startSigner,
   type TestLog,
 } from './signer.fixture.ts'
 
-let place: Place
-let running: RunningSigner
+let rig: Rig
 let client: SignerClient
 
 beforeEach(async () => {
-  place = await makePlace()
-  running = await startSigner(place)
-  client = await connectTo(place)
+  rig = await startRig()
+  client = rig.client
 })
 afterEach(async () => {
   await client.close()
-  await running.kill('SIGTERM')
-  place.remove()
+  await rig.close()
 })
-
-/** Kills the signer, does something to its files, and starts it again; the client comes back by itself. */
-async function restart(meanwhile: () => void = () => undefined, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-  const gone = new Promise((resolve) => client.once('disconnected', resolve))
-  await running.kill(signal)
-  await gone
-  meanwhile()
-  const back = new Promise((resolve) => client.once('connected', resolve))
-  running = await startSigner(place)
-  await back
-}
 
 async function checkpoint(log: TestLog, from: number, size: number = log.size) {
   const [result] = await client.checkpoint([{ ...(await log.extension(from, size)), ...log.keys }])
@@ -65,7 +50,7 @@ async function fill(log: TestLog, count: number): Promise<SignItem[]> {
   return Array.from({ length: count }, (_, i) => makeItem(log, key, Uint8Array.of(i)))
 }
 
-const ledgerPath = (): string => join(place.directory, 'custody/ledger')
+const ledgerPath = (): string => join(rig.place.directory, 'custody/ledger')
 const readLedger = () => openLedger(ledgerPath(), instance, 0)
 
 test('a checkpoint is a signed note of the log, cosigned by the instance with its time', async () => {
@@ -74,7 +59,7 @@ test('a checkpoint is a signed note of the log, cosigned by the instance with it
   const result = await checkpoint(log, 0)
   assert.equal(result?.kind, 'signed')
   const logKey = verifierKey(log.name, NOTE_ED25519, log.keys.logPublicKey)
-  const identity = verifierKey(instance, NOTE_COSIGNATURE, place.identity)
+  const identity = verifierKey(instance, NOTE_COSIGNATURE, rig.place.identity)
   const verified = verifyCheckpoint(result?.kind === 'signed' ? result.note : '', logKey, [identity])
   assert.equal(verified?.size, 5)
   assert.equal(hex(verified?.root ?? new Uint8Array(0)), hex(log.root()))
@@ -128,12 +113,12 @@ test('the ledger has a checkpoint before its signature leaves: kill -9 after the
     const from = (await client.heads([log.organization]))[0]?.size ?? -1
     makeItem(log, await makeKey(client, log), Uint8Array.of(round))
     assert.equal((await checkpoint(log, from))?.kind, 'signed')
-    await running.kill('SIGKILL')
+    await rig.running.kill('SIGKILL')
     const kept = readLedger().logs.get(hex(log.organization))
     assert.equal(kept?.size, log.size)
     assert.equal(hex(kept?.root ?? new Uint8Array(0)), hex(log.root()))
     const back = new Promise((resolve) => client.once('connected', resolve))
-    running = await startSigner(place)
+    await rig.start()
     await back
     assert.equal((await client.prove([await log.extension(log.size)]))[0]?.kind, 'proven')
   }
@@ -143,11 +128,11 @@ test('after a connect nothing is signed for a log before it is proven', async ()
   const log = await makeLog(client)
   const items = await fill(log, 3)
   await checkpoint(log, 0)
-  await restart()
+  await rig.restart()
   const sign = async (): Promise<string> => refusalOf((await client.sign([items[0] as SignItem])).results[0])
   assert.equal(await sign(), 'log.unproven')
   await assert.rejects(makeKey(client, log), { code: 'log.unproven' })
-  const second = await connectTo(place)
+  const second = await connectTo(rig.place)
   assert.equal((await client.prove([await log.extension(3)]))[0]?.kind, 'proven')
   assert.equal(await sign(), 'signed')
   assert.equal(refusalOf((await second.sign([items[1] as SignItem])).results[0]), 'log.unproven')
@@ -158,7 +143,7 @@ test("yesterday's database: a log that is shorter than the ledger's is behind", 
   const log = await makeLog(client)
   const items = await fill(log, 10)
   await checkpoint(log, 0)
-  await restart()
+  await rig.restart()
   const [head] = await client.heads([log.organization])
   assert.equal(head?.size, 10)
   const yesterday = { organization: log.organization, from: 10, size: 6, root: log.root(6), path: [] }
@@ -169,7 +154,7 @@ test("yesterday's database: a log that is shorter than the ledger's is behind", 
 
 function host(action: { size: number; root: Uint8Array; organization: Uint8Array }) {
   const content = encodeHostAction({ action: 'accept-checkpoint', ...action })
-  const key = new Uint8Array(readFileSync(join(place.directory, 'custody/host.key')))
+  const key = new Uint8Array(readFileSync(join(rig.place.directory, 'custody/host.key')))
   return { content, mac: (nonce: Uint8Array) => hostMac(key, nonce, content) }
 }
 
@@ -177,7 +162,7 @@ test('a lost ledger beside a log that is not empty signs nothing until the host 
   const log = await makeLog(client)
   const items = await fill(log, 4)
   await checkpoint(log, 0)
-  await restart(() => rmSync(ledgerPath()))
+  await rig.restart(() => rmSync(ledgerPath()))
   assert.equal(client.capabilities?.ledger.replaced, true)
   const sign = async (): Promise<string> => refusalOf((await client.sign([items[0] as SignItem])).results[0])
   assert.equal(await sign(), 'log.behind')
@@ -187,7 +172,7 @@ test('a lost ledger beside a log that is not empty signs nothing until the host 
   assert.equal(refused?.kind === 'refused' && refused.code, 'log.behind')
   // Beginning the log anew is no way around the host, nor is another start.
   await assert.rejects(client.createLog(log.organization), { code: 'log.behind' })
-  await restart()
+  await rig.restart()
   await assert.rejects(client.createLog(log.organization), { code: 'log.behind' })
   assert.equal(await sign(), 'log.behind')
 
@@ -241,7 +226,7 @@ test('while the ledger cannot be written no checkpoint leaves and nothing is sig
 })
 
 test('what the host authorized but is no action is refused', async () => {
-  const key = new Uint8Array(readFileSync(join(place.directory, 'custody/host.key')))
+  const key = new Uint8Array(readFileSync(join(rig.place.directory, 'custody/host.key')))
   const contents = [
     encodeCbor({ action: 'accept-all', organization: newId(), size: 0, root: new Uint8Array(32) }),
     encodeCbor({ action: 'accept-checkpoint', organization: newId(), size: 0, root: new Uint8Array(31) }),
@@ -258,15 +243,15 @@ test('what the host authorized but is no action is refused', async () => {
 
 test('a damaged ledger stops the start, and the term of a promotion never goes back', async () => {
   await client.close()
-  client = await connectTo(place, 7)
+  client = await connectTo(rig.place, 7)
   await client.close()
-  await running.kill()
-  running = await startSigner(place)
-  await assert.rejects(connectTo(place, 6), { code: 'custody.term_behind', detail: { term: 7 } })
-  client = await connectTo(place, 7)
-  await running.kill()
+  await rig.running.kill()
+  await rig.start()
+  await assert.rejects(connectTo(rig.place, 6), { code: 'custody.term_behind', detail: { term: 7 } })
+  client = await connectTo(rig.place, 7)
+  await rig.running.kill()
   writeFileSync(ledgerPath(), readFileSync(ledgerPath()).subarray(0, -1))
-  await assert.rejects(startSigner(place), /ledger: damaged/)
+  await assert.rejects(startSigner(rig.place), /ledger: damaged/)
 })
 
 test('a repeat needs a proof of its leaf against a checkpoint of the ledger, and is not counted again', async () => {
@@ -306,7 +291,7 @@ function record(log: TestLog, statement: Statement): Uint8Array {
 }
 
 function audit(log: TestLog): StatementReport {
-  const auditor = createStatementAuditor({ log: log.name, signer: place.identity })
+  const auditor = createStatementAuditor({ log: log.name, signer: rig.place.identity })
   for (const leaf of log.leaves) auditor.add(leaf)
   return auditor.report()
 }
@@ -325,13 +310,13 @@ test('statements account for every signature, across restarts, as an auditor rea
     [0, 0],
     [5, 5],
   ])
-  assert.deepEqual([first.count, first.reason, first.boot], [4, 'minute', running.ready.boot])
+  assert.deepEqual([first.count, first.reason, first.boot], [4, 'minute', rig.running.ready.boot])
   assert.deepEqual(await ask(null), first, 'a statement that did not reach the log is answered again')
   let last = record(log, first)
   assert.equal(await ask(last), null, 'nothing was signed since')
 
   await client.sign([items[1] as SignItem])
-  await restart(undefined, 'SIGTERM')
+  await rig.restart(undefined, 'SIGTERM')
   await client.prove([await log.extension(0)])
   await client.sign([items[4] as SignItem])
   const second = (await ask(last)) as Statement
@@ -347,7 +332,7 @@ test('statements account for every signature, across restarts, as an auditor rea
     ],
   )
   assert.equal(second.previous, statementHash(first))
-  await restart()
+  await rig.restart()
   assert.deepEqual(await ask(last), second, 'it was on disk before it was answered')
   last = record(log, second)
   const third = (await ask(last)) as Statement

@@ -6,39 +6,21 @@ import { decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { SignerClient } from './client.ts'
 import type { CreatedKey, Material, SignItem } from './custodian.ts'
-import {
-  connectTo,
-  makeItem,
-  makeKey,
-  makeLog,
-  makePlace,
-  newId,
-  type Place,
-  type RunningSigner,
-  refusalOf,
-  startSigner,
-  type TestLog,
-} from './signer.fixture.ts'
+import { makeItem, makeKey, makeLog, newId, type Rig, refusalOf, startRig, type TestLog } from './signer.fixture.ts'
 import { encodeSpec, parseSpec } from './spec.ts'
 
-let place: Place
-let running: RunningSigner
+let rig: Rig
 let client: SignerClient
 let log: TestLog
 let key: CreatedKey
 
 before(async () => {
-  place = await makePlace()
-  running = await startSigner(place)
-  client = await connectTo(place)
+  rig = await startRig()
+  client = rig.client
   log = await makeLog(client)
   key = await makeKey(client, log)
 })
-after(async () => {
-  await client.close()
-  await running.kill('SIGTERM')
-  place.remove()
-})
+after(() => rig.close())
 
 const message = utf8('the message')
 

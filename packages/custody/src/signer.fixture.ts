@@ -106,6 +106,51 @@ export async function connectTo(place: Place, term = 0): Promise<SignerClient> {
   return client
 }
 
+/** A signer and a client of it, for the tests of a file. */
+export interface Rig {
+  readonly place: Place
+  /** The process that runs now. */
+  readonly running: RunningSigner
+  readonly client: SignerClient
+  /** Starts the signer again after it was killed. */
+  start(): Promise<void>
+  /** Kills the signer, does something to its files, and starts it again; the client comes back by itself. */
+  restart(meanwhile?: () => void, signal?: NodeJS.Signals): Promise<void>
+  close(): Promise<void>
+}
+
+/** Starts both in a new place. */
+export async function startRig(): Promise<Rig> {
+  const place = await makePlace()
+  let running = await startSigner(place)
+  const client = await connectTo(place)
+  const start = async (): Promise<void> => {
+    running = await startSigner(place)
+  }
+  return {
+    place,
+    get running() {
+      return running
+    },
+    client,
+    start,
+    async restart(meanwhile = () => undefined, signal = 'SIGKILL') {
+      const gone = new Promise((resolve) => client.once('disconnected', resolve))
+      await running.kill(signal)
+      await gone
+      meanwhile()
+      const back = new Promise((resolve) => client.once('connected', resolve))
+      await start()
+      await back
+    },
+    async close() {
+      await client.close()
+      await running.kill('SIGTERM')
+      place.remove()
+    },
+  }
+}
+
 /** 16 random bytes with the time of now in front, as a UUIDv7 has it. */
 export function newId(): Uint8Array {
   const id = new Uint8Array(randomBytes(16))

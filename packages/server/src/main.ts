@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { flushCompileCache } from 'node:module'
 import { createInterface } from 'node:readline'
 import { SignerClient } from '@popsigner/custody/client'
 import pg from 'pg'
@@ -190,6 +191,8 @@ async function main(): Promise<void> {
   const address = app.server.address()
   const port = typeof address === 'object' && address ? address.port : configuration.port
   if (metricsServer && configuration.metrics) await listen(metricsServer, configuration.metrics)
+  // Where this process may still write it; no later start translates the source again.
+  flushCompileCache()
   giveUpRoot(configuration)
   await listen(admin, { path: configuration.adminSocket })
 

@@ -1,11 +1,21 @@
+import { resolve } from 'node:path'
 import type { CommandRow, Given } from '../command.ts'
 import { connect } from '../connect.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
 import { readSecret } from '../input.ts'
-import { configDirectory, profilesFile, readProfiles, writeProfiles } from '../profiles.ts'
-import type { Session } from '../session.ts'
-import { checkToken, defaultUrl, parseUrl, readSettings, tokenPrefix } from '../settings.ts'
+import { configDirectory, profilesFile, readProfiles, writePrivate, writeProfiles } from '../profiles.ts'
+import { checkMayReveal, notSignedIn, type Session } from '../session.ts'
+import {
+  checkToken,
+  defaultUrl,
+  localProfile,
+  parseUrl,
+  readSettings,
+  tokenPrefix,
+  unknownProfile,
+} from '../settings.ts'
+import { tokenOptions } from './api-keys.ts'
 
 /** Commands about who is asking, and of whom. */
 export const accountCommands: readonly CommandRow[] = [
@@ -13,9 +23,13 @@ export const accountCommands: readonly CommandRow[] = [
     path: 'login',
     summary: 'Save an API key and the address of its server',
     description:
-      'Asks for the API key, or takes it from standard input or a file; never from a flag. It is tried before it is saved. The profile lies in profiles.json (mode 0600) under POPSIGNER_CONFIG_DIR. The one called default is used where POPSIGNER_API_KEY is not set.',
+      'Asks for the API key, or takes it from standard input or a file; never from a flag. It is tried before it is saved. The profile lies in profiles.json (mode 0600) under POPSIGNER_CONFIG_DIR. It is called default unless --profile names it otherwise; popsigner switch says which one is used.',
     options: [
-      { flags: '--namespace <name>', description: 'The namespace of commands that take one and are given none.' },
+      {
+        flags: '--namespace <name>',
+        description: 'The namespace of commands that take one and are given none.',
+        completes: 'namespaces',
+      },
       { flags: '--from-file <path>', description: 'File that holds the API key; - for standard input.' },
     ],
     examples: [
@@ -23,7 +37,18 @@ export const accountCommands: readonly CommandRow[] = [
       'popsigner login --profile staging --from-file key.txt',
     ],
     speaksTo: 'api',
+    also: [{ route: 'signer.get' }],
     run: login,
+  },
+  {
+    path: 'switch',
+    summary: 'Use another saved profile from now on',
+    description:
+      'The profile of commands that name none. Without a name: lists the saved ones. A flag, the environment, and what the first start left beside a server outrank it.',
+    arguments: [{ name: '[profile]', description: 'Name of a saved profile.', completes: 'profiles' }],
+    examples: ['popsigner switch staging', 'popsigner switch'],
+    speaksTo: 'none',
+    run: async (session, given) => switchProfile(session, given),
   },
   {
     path: 'logout',
@@ -34,14 +59,15 @@ export const accountCommands: readonly CommandRow[] = [
     run: async ({ terminal, output }, given) => {
       const config = configDirectory(terminal.environment, terminal.directory)
       const name = given.text('profile') ?? (terminal.environment['POPSIGNER_PROFILE'] || 'default')
-      const profiles = new Map(readProfiles(config))
+      const { byName, current } = readProfiles(config)
+      const profiles = new Map(byName)
       if (!profiles.delete(name)) {
         throw new Failure(`there is no profile ${JSON.stringify(name)}`, {
           exit: exitCodes.notFound,
           code: 'cli.profile_unknown',
         })
       }
-      writeProfiles(config, profiles)
+      writeProfiles(config, { byName: profiles, current: current === name ? 'default' : current })
       if (output.json) output.object({ profile: name, removed: true })
       output.note(`✓ removed profile ${name}. The API key stays valid: popsigner api-keys revoke ends it.`)
     },
@@ -54,6 +80,7 @@ export const accountCommands: readonly CommandRow[] = [
     options: [{ flags: '--offline', description: 'Ask no server.' }],
     examples: ['popsigner whoami', 'popsigner whoami --offline --json'],
     speaksTo: 'api',
+    also: [{ route: 'signer.get', when: 'without --offline' }],
     run: async (session, given) => {
       const { url, apiKey, namespace, profile } = session.settings()
       const signer = given.flag('offline') ? null : await session.client().signer({ signal: session.signal })
@@ -84,12 +111,31 @@ export const accountCommands: readonly CommandRow[] = [
     },
   },
   {
+    path: 'auth token',
+    summary: 'Print the API key in use',
+    description: 'For programs that want it on standard input, such as the curl command that --print-request shows.',
+    options: tokenOptions,
+    examples: ['popsigner auth token --reveal', 'popsigner auth token --to-file key.txt'],
+    speaksTo: 'api',
+    run: async (session, given) => {
+      checkMayReveal(session, given)
+      const { apiKey } = session.settings()
+      if (apiKey === null) throw notSignedIn()
+      const file = given.text('to-file')
+      if (file !== undefined) writePrivate(resolve(session.terminal.directory, file), `${apiKey.value}\n`)
+      const token = file === undefined ? apiKey.value : null
+      if (session.output.json) return session.output.object({ token, from: apiKey.from })
+      if (token !== null) session.output.line(token)
+    },
+  },
+  {
     path: 'signer',
     summary: 'Show who the signer is and what it can do',
     description:
       'Its identity key, which is pinned on first use, and what each algorithm does on that machine: the library, whether it is native, which hashes it takes.',
     examples: ['popsigner signer', 'popsigner signer --json'],
     speaksTo: 'api',
+    calls: ['signer.get'],
     run: async ({ client, output }) => {
       const signer = await client().signer()
       if (output.json) return output.object(signer)
@@ -126,7 +172,8 @@ async function login(session: Session, given: Given): Promise<void> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
     throw misuse('that is no name of a profile', 'Use letters, digits, dots, dashes and underscores.')
   const config = configDirectory(terminal.environment, terminal.directory)
-  const profiles = new Map(readProfiles(config))
+  const { byName, current } = readProfiles(config)
+  const profiles = new Map(byName)
   const url = parseUrl(
     given.text('url') ?? (terminal.environment['POPSIGNER_URL'] || profiles.get(name)?.url || defaultUrl),
   )
@@ -141,9 +188,43 @@ async function login(session: Session, given: Given): Promise<void> {
   }
   const signer = await connect(terminal, settings).signer({ signal: session.signal })
   profiles.set(name, { url, apiKey, namespace })
-  writeProfiles(config, profiles)
+  writeProfiles(config, { byName: profiles, current })
   if (output.json) output.object({ profile: name, url, organization: signer.organization, instance: signer.instance })
   output.note(
     `✓ saved as profile ${name} in ${profilesFile(config)}: ${signer.organization} @ ${signer.instance}, ${url}`,
   )
+  if (name !== current && profiles.has(current))
+    output.note(`The profile in use is ${current}. Use this one: popsigner switch ${name}`)
+}
+
+function switchProfile({ terminal, output }: Session, given: Given): void {
+  const config = configDirectory(terminal.environment, terminal.directory)
+  const { byName, current } = readProfiles(config)
+  const name = given.optionalArgument(0)
+  if (name !== undefined) {
+    if (!byName.has(name)) throw unknownProfile(name, [...byName.keys()])
+    writeProfiles(config, { byName, current: name })
+  }
+  const used = name ?? current
+  const profiles = [...byName].map(([one, { url, namespace }]) => ({
+    name: one,
+    url,
+    namespace,
+    current: one === used,
+  }))
+  if (output.json) output.object(name === undefined ? profiles : profiles.find((one) => one.current))
+  else if (byName.size === 0) output.note('No profile is saved: popsigner login saves one.')
+  else if (name === undefined)
+    output.table(
+      ['', 'NAME', 'SERVER', 'NAMESPACE'],
+      profiles.map((one) => [one.current ? '*' : ' ', one.name, one.url, one.namespace]),
+    )
+  else output.note(`✓ profile ${used}: ${byName.get(used)?.url}`)
+  if (!byName.has(used)) return
+  const outranking = ['POPSIGNER_API_KEY', 'POPSIGNER_PROFILE', 'POPSIGNER_URL'].find(
+    (one) => terminal.environment[one],
+  )
+  const local = localProfile(terminal.environment, terminal.directory)
+  if (outranking !== undefined) output.warn(`${outranking} in the environment outranks it.`)
+  else if (local !== null) output.warn(`In this directory ${local.from} outranks it; --profile ${used} does not.`)
 }

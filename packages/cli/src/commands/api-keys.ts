@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { ApiKey } from '@popsigner/sdk'
-import type { CommandRow, Given } from '../command.ts'
+import type { CommandRow, Given, OptionRow } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findApiKey } from '../find.ts'
 import { writePrivate } from '../profiles.ts'
@@ -10,10 +10,11 @@ import { whereOf } from './show-key.ts'
 /** An API key with its token, as API and host answer it. */
 export type IssuedApiKey = ApiKey & { readonly token: string | null }
 
-const tokenOptions = [
+/** Where a token goes; see `checkMayReveal`. */
+export const tokenOptions = [
   { flags: '--to-file <path>', description: 'Write the token to this file (mode 0600) and print it nowhere.' },
   { flags: '--reveal', description: 'Print the token although standard output is no terminal.' },
-] as const
+] as const satisfies readonly OptionRow[]
 
 /** Commands over API keys. */
 export const apiKeyCommands: readonly CommandRow[] = [
@@ -33,12 +34,17 @@ export const apiKeyCommands: readonly CommandRow[] = [
         flags: '--namespace <name>',
         description: 'Bind it to this namespace; several times or with commas. Default: all.',
         many: 'commas',
+        completes: 'namespaces',
       },
       {
         flags: '--expires-at <time>',
         description: 'When it stops working, such as 2027-02-18T00:00:00Z. Default: never.',
       },
-      { flags: '--org <organization>', description: 'Host only: the organization, by name or id.' },
+      {
+        flags: '--org <organization>',
+        description: 'Host only: the organization, by name or id.',
+        completes: 'organizations',
+      },
       ...tokenOptions,
     ],
     examples: [
@@ -46,6 +52,7 @@ export const apiKeyCommands: readonly CommandRow[] = [
       'popsigner api-keys create me --org main --to-file key.txt',
     ],
     speaksTo: 'api',
+    calls: ['apiKeys.create'],
     run: createApiKey,
   },
   {
@@ -54,6 +61,7 @@ export const apiKeyCommands: readonly CommandRow[] = [
     description: 'Newest first, without their tokens. Revoked ones are not listed; the log keeps them.',
     examples: ['popsigner api-keys list', 'popsigner api-keys list --json'],
     speaksTo: 'api',
+    calls: ['apiKeys.list'],
     run: async ({ output, client, signal }) => {
       const apiKeys = await collect(client().apiKeys.all({ signal }))
       if (output.json) return output.object(apiKeys)
@@ -76,7 +84,7 @@ export const apiKeyCommands: readonly CommandRow[] = [
     summary: 'Give an API key a new token',
     description:
       'The new token is shown this once. The old one works until the grace time ends: a day unless given; 0 after a leak.',
-    arguments: [{ name: '<api-key>', description: 'Its id, or a name that only one has.' }],
+    arguments: [{ name: '<api-key>', description: 'Its id, or a name that only one has.', completes: 'api-keys' }],
     options: [
       {
         flags: '--grace-seconds <seconds>',
@@ -91,6 +99,8 @@ export const apiKeyCommands: readonly CommandRow[] = [
       'popsigner api-keys rotate ci-bot --grace-seconds 0 --yes',
     ],
     speaksTo: 'api',
+    calls: ['apiKeys.rotate'],
+    also: [{ route: 'apiKeys.list' }, { route: 'signer.get', when: 'to name the organization before it asks' }],
     asks: 'yes',
     run: async (session, given) => {
       checkMayReveal(session, given)
@@ -116,9 +126,11 @@ export const apiKeyCommands: readonly CommandRow[] = [
     path: 'api-keys revoke',
     summary: 'Revoke an API key',
     description: 'When this has been answered nothing is signed with it any more, on any server.',
-    arguments: [{ name: '<api-key>', description: 'Its id, or a name that only one has.' }],
+    arguments: [{ name: '<api-key>', description: 'Its id, or a name that only one has.', completes: 'api-keys' }],
     examples: ['popsigner api-keys revoke ci-bot', 'popsigner api-keys revoke ak_01h455vb4pex5vsknk084sn02q --yes'],
     speaksTo: 'api',
+    calls: ['apiKeys.delete'],
+    also: [{ route: 'apiKeys.list' }, { route: 'signer.get', when: 'to name the organization before it asks' }],
     asks: 'yes',
     run: async (session, given) => {
       const { id, name, prefix } = await findApiKey(session, given.argument(0))

@@ -21,7 +21,7 @@ export const auditCommands: readonly CommandRow[] = [
       'Newest first. What proves a record is its receipt; the list is for searching. A record is there within a second.',
     options: [
       { flags: '--event-type <event>', description: 'Only this event, such as key.signed.' },
-      { flags: '--key <key>', description: 'Only records of this key, by id or name.' },
+      { flags: '--key <key>', description: 'Only records of this key, by id or name.', completes: 'keys' },
       {
         flags: '--actor <actor>',
         description: 'Only what this actor did: the id of an API key, host, system or signer.',
@@ -41,6 +41,8 @@ export const auditCommands: readonly CommandRow[] = [
     ],
     examples: ['popsigner audit list --event-type key.signed --since 10m', 'popsigner audit list --key first --json'],
     speaksTo: 'api',
+    calls: ['audit.list'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name, with --key' }],
     run: listRecords,
   },
   {
@@ -53,6 +55,7 @@ export const auditCommands: readonly CommandRow[] = [
       'popsigner audit get rec_01h455vb4pex5vsknk084sn02q --json',
     ],
     speaksTo: 'api',
+    calls: ['audit.get'],
     run: async ({ client, output }, given) => {
       const record = await client().audit.record(given.argument(0))
       if (output.json) return output.object(record)
@@ -87,6 +90,12 @@ export const auditCommands: readonly CommandRow[] = [
       'popsigner audit receipt rec_01h455vb4pex5vsknk084sn02q --text',
     ],
     speaksTo: 'api',
+    calls: ['audit.receipt'],
+    also: [
+      { route: 'audit.logKey', when: 'its keys are not pinned yet' },
+      { route: 'audit.consistency' },
+      { route: 'signer.get', when: 'its keys are not pinned yet' },
+    ],
     run: async (session, given) => {
       const id = given.argument(0)
       const { receipt } = await fetchReceipt(session, id)
@@ -122,6 +131,13 @@ export const auditCommands: readonly CommandRow[] = [
       'popsigner audit verify',
     ],
     speaksTo: 'api',
+    calls: ['audit.list'],
+    also: [
+      { route: 'audit.checkpoint' },
+      { route: 'audit.logKey', when: 'its keys are not pinned yet' },
+      { route: 'audit.consistency' },
+      { route: 'signer.get', when: 'its keys are not pinned yet' },
+    ],
     run: (session, given) =>
       given.optionalArgument(0) === undefined ? verifyLog(session) : verifyFile(session, given),
   },
@@ -132,6 +148,12 @@ export const auditCommands: readonly CommandRow[] = [
       'Compare it with what others were told: who pins the wrong key believes the wrong log. A key that differs from the pinned one is an error.',
     examples: ['popsigner audit log-key', 'popsigner audit log-key --json'],
     speaksTo: 'api',
+    calls: ['audit.logKey'],
+    also: [
+      { route: 'audit.checkpoint' },
+      { route: 'audit.consistency' },
+      { route: 'signer.get', when: 'its keys are not pinned yet' },
+    ],
     run: async ({ client, output }) => {
       // Fetching the checkpoint compares both keys with what is pinned, or pins them.
       await client().audit.verifiedCheckpoint()
@@ -151,6 +173,13 @@ export const auditCommands: readonly CommandRow[] = [
     options: [{ flags: '--from-start', description: 'Begin with the first record instead of now.' }],
     examples: ['popsigner audit watch', 'popsigner audit watch --json'],
     speaksTo: 'api',
+    calls: ['audit.list'],
+    also: [
+      { route: 'audit.checkpoint' },
+      { route: 'audit.logKey', when: 'its keys are not pinned yet' },
+      { route: 'audit.consistency' },
+      { route: 'signer.get', when: 'its keys are not pinned yet' },
+    ],
     run: watch,
   },
   forgetCommand,

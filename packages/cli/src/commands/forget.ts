@@ -24,6 +24,7 @@ export const forgetCommand: CommandRow = {
     'popsigner audit forget keys.example.com/org_01h455vb4pex5vsknk084sn02q --yes > evidence.txt',
   ],
   speaksTo: 'api',
+  also: [{ route: 'signer.get', when: 'no log is named' }],
   asks: 'yes',
   run: forget,
 }

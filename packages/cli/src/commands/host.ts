@@ -100,7 +100,7 @@ export const hostCommands: readonly CommandRow[] = [
     path: 'recover accept-rollback',
     summary: 'Accept that records of an organization are lost',
     description: `For a database that is older than the signer’s ledger: a restored copy, a lost failover. Until then nothing of the organization is signed. What was signed after the database’s last record is in no log any more; the acceptance is itself a record. Proved to the signer with the host’s key file. With --checkpoint the database’s log must prove that it extends the last checkpoint somebody kept; without it, it is compared with nothing. ${hostOnly}`,
-    arguments: [{ name: '<organization>', description: 'Its name or id.' }],
+    arguments: [{ name: '<organization>', description: 'Its name or id.', completes: 'organizations' }],
     options: [
       {
         flags: '--checkpoint <file>',

@@ -12,6 +12,7 @@ export const termOptions: readonly OptionRow[] = [
   {
     flags: '--namespace <name>',
     description: 'Default: POPSIGNER_NAMESPACE, the profile’s, or the only one there is.',
+    completes: 'namespaces',
   },
   {
     flags: '--algorithm <name>',

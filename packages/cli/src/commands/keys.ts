@@ -1,13 +1,17 @@
 import { algorithmNames, type Key, schemeNames } from '@popsigner/sdk'
 import { type PublicKeyFormat, writePublicKey } from '@popsigner/sdk/key-encodings'
-import type { CommandRow, Given } from '../command.ts'
+import type { ArgumentRow, CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
 import { readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
 import { showKey, showKeys, whereOf } from './show-key.ts'
 
-const keyArgument = { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }
+const keyArgument: ArgumentRow = {
+  name: '<key>',
+  description: 'Id, namespace/name, or a name that only one key has.',
+  completes: 'keys',
+}
 
 const states = ['pre_active', 'active', 'suspended', 'deactivated', 'compromised', 'destroyed']
 
@@ -25,6 +29,8 @@ export const keyCommands: readonly CommandRow[] = [
     ],
     examples: ['popsigner keys create first', 'popsigner keys create worker --count 4 --namespace production'],
     speaksTo: 'api',
+    calls: ['keys.create', 'keys.createBatch'],
+    also: [{ route: 'namespaces.list', when: 'no namespace is named or set' }],
     run: async (session, given) => {
       const name = given.argument(0)
       const count = given.number('count')
@@ -52,6 +58,8 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys create-batch alice bob --namespace staging',
     ],
     speaksTo: 'api',
+    calls: ['keys.createBatch'],
+    also: [{ route: 'namespaces.list', when: 'no namespace is named or set' }],
     run: async (session, given) => {
       const prefix = given.text('prefix')
       const count = given.number('count')
@@ -72,7 +80,7 @@ export const keyCommands: readonly CommandRow[] = [
     summary: 'List keys',
     description: 'Newest first. Without --all one page; what is left out is said on standard error.',
     options: [
-      { flags: '--namespace <name>', description: 'Only keys of this namespace.' },
+      { flags: '--namespace <name>', description: 'Only keys of this namespace.', completes: 'namespaces' },
       { flags: '--name <name>', description: 'Only keys of this name.' },
       { flags: '--algorithm <name>', description: 'Only keys of this algorithm.', choices: algorithmNames },
       { flags: '--state <state>', description: 'Only keys in this state.', choices: states },
@@ -81,6 +89,7 @@ export const keyCommands: readonly CommandRow[] = [
     ],
     examples: ['popsigner keys list', 'popsigner keys list --namespace production --state active --json'],
     speaksTo: 'api',
+    calls: ['keys.list'],
     run: async (session, given) => {
       const { algorithm, state, ...filter } = pick(given, ['namespace', 'name', 'algorithm', 'state'])
       const query = {
@@ -114,6 +123,7 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys get first --format pem',
     ],
     speaksTo: 'api',
+    calls: ['keys.get', 'keys.list'],
     run: async (session, given) => {
       const key = await findKey(session, given.argument(0))
       const format = given.text('format') as PublicKeyFormat | undefined
@@ -164,6 +174,13 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys update first --metadata network=mainnet',
     ],
     speaksTo: 'api',
+    calls: ['keys.update'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'to name the organization before it asks' },
+      { scope: 'api:access:write', when: 'to make a suspended key active' },
+    ],
     asks: 'name',
     run: updateKey,
   },
@@ -176,6 +193,12 @@ export const keyCommands: readonly CommandRow[] = [
     options: [{ flags: '--keep-active', description: 'Leave the old version active.' }],
     examples: ['popsigner keys rotate first --keep-active', 'popsigner keys rotate production/first --yes'],
     speaksTo: 'api',
+    calls: ['keys.rotate'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'to name the organization before it asks' },
+    ],
     asks: 'yes',
     run: async (session, given) => {
       const key = await findKey(session, given.argument(0))
@@ -208,6 +231,12 @@ export const keyCommands: readonly CommandRow[] = [
       'popsigner keys delete first --waiting-days 0 --confirm first',
     ],
     speaksTo: 'api',
+    calls: ['keys.delete'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'to name the organization before it asks' },
+    ],
     asks: 'name',
     run: async (session, given) => {
       const key = await findKey(session, given.argument(0))
@@ -246,6 +275,8 @@ export const keyCommands: readonly CommandRow[] = [
     arguments: [keyArgument],
     examples: ['popsigner keys cancel-deletion first', 'popsigner keys cancel-deletion key_01h455vb4pex5vsknk084sn02q'],
     speaksTo: 'api',
+    calls: ['keys.cancelDeletion'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const id = await findKeyId(session, given.argument(0))
       showKey(session, await session.client().keys.cancelDeletion(id))
@@ -258,6 +289,8 @@ export const keyCommands: readonly CommandRow[] = [
     arguments: [keyArgument],
     examples: ['popsigner keys history first', 'popsigner keys history first --json'],
     speaksTo: 'api',
+    calls: ['keys.history'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const id = await findKeyId(session, given.argument(0))
       const history = await collect(session.client().keys.wholeHistory(id, { signal: session.signal }))

@@ -10,6 +10,7 @@ export const namespaceCommands: readonly CommandRow[] = [
     arguments: [{ name: '<name>', description: 'Its name, unique in the organization.' }],
     examples: ['popsigner namespaces create staging', 'popsigner namespaces create staging --json'],
     speaksTo: 'api',
+    calls: ['namespaces.create'],
     run: async ({ output, client }, given) => {
       const namespace = await client().namespaces.create({ name: given.argument(0) })
       if (output.json) return output.object(namespace)
@@ -26,6 +27,7 @@ export const namespaceCommands: readonly CommandRow[] = [
     description: 'All that the API key may use, newest first.',
     examples: ['popsigner namespaces list', 'popsigner namespaces list --json'],
     speaksTo: 'api',
+    calls: ['namespaces.list'],
     run: async ({ output, client, signal }) => {
       const namespaces = await collect(client().namespaces.all({ signal }))
       if (output.json) return output.object(namespaces)
@@ -39,9 +41,11 @@ export const namespaceCommands: readonly CommandRow[] = [
     path: 'namespaces delete',
     summary: 'Delete a namespace',
     description: 'Refused while it holds keys that are not destroyed.',
-    arguments: [{ name: '<namespace>', description: 'Name or id.' }],
+    arguments: [{ name: '<namespace>', description: 'Name or id.', completes: 'namespaces' }],
     examples: ['popsigner namespaces delete staging', 'popsigner namespaces delete staging --json'],
     speaksTo: 'api',
+    calls: ['namespaces.delete'],
+    also: [{ route: 'namespaces.list' }],
     run: async (session, given) => {
       const { id, name } = await findNamespace(session, given.argument(0))
       await session.client().namespaces.delete(id)

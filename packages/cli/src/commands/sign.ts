@@ -23,7 +23,9 @@ export const signCommands: readonly CommandRow[] = [
     summary: 'Sign data with a key',
     description:
       'Prints the signature in base64. The record of it is durable before the key is touched. With --receipt the receipt is fetched, verified and written as well; the log’s key is pinned the first time.',
-    arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
+    arguments: [
+      { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.', completes: 'keys' },
+    ],
     options: [
       ...dataOptions,
       schemeOption,
@@ -40,6 +42,14 @@ export const signCommands: readonly CommandRow[] = [
       'popsigner sign first --data @transaction.bin --json',
     ],
     speaksTo: 'api',
+    calls: ['keys.sign'],
+    also: [
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'audit.receipt', when: 'with --receipt' },
+      { route: 'audit.logKey', when: 'with --receipt' },
+      { route: 'audit.consistency', when: 'with --receipt' },
+      { route: 'signer.get', when: 'with --receipt, where its keys are not pinned yet' },
+    ],
     run: signOne,
   },
   {
@@ -53,6 +63,8 @@ export const signCommands: readonly CommandRow[] = [
       'echo \'{"key":"first","data":"hello","encoding":"utf8"}\' | popsigner sign batch -',
     ],
     speaksTo: 'api',
+    calls: ['sign.batch'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: signMany,
   },
   {
@@ -60,7 +72,9 @@ export const signCommands: readonly CommandRow[] = [
     summary: 'Ask the server whether a signature is valid',
     description:
       'Exit code 0 when it is, 7 when it is not. To check without trusting the server, use popsigner audit verify with a receipt.',
-    arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
+    arguments: [
+      { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.', completes: 'keys' },
+    ],
     options: [
       ...dataOptions,
       schemeOption,
@@ -76,6 +90,8 @@ export const signCommands: readonly CommandRow[] = [
       'popsigner sign first --data hello | popsigner verify first --data hello --signature -',
     ],
     speaksTo: 'api',
+    calls: ['keys.verify'],
+    also: [{ route: 'keys.list', when: 'a key is given by its name' }],
     run: async (session, given) => {
       const signature = await readSignature(session, given)
       if (signature === undefined) throw misuse('a signature is needed', 'Give it with --signature.')
@@ -104,6 +120,7 @@ export const signatureCommands: readonly CommandRow[] = [
     arguments: [{ name: '<signatures...>', description: 'Signatures in base64, @file, or - for standard input.' }],
     examples: ['popsigner signatures aggregate @first.txt @second.txt', 'popsigner signatures aggregate @first.txt -'],
     speaksTo: 'api',
+    calls: ['signatures.aggregate'],
     run: async (session, given) => {
       const signatures = await Promise.all(given.arguments().map((text) => signatureOf(session, text)))
       const answer = await session.client().aggregateSignatures(signatures)
@@ -132,6 +149,7 @@ export const signatureCommands: readonly CommandRow[] = [
       'popsigner signatures verify-aggregate @sum.txt --public-key a4…,b3… --data @message.bin',
     ],
     speaksTo: 'api',
+    calls: ['signatures.verifyAggregate'],
     run: async (session, given) => {
       const publicKeys = [...(given.list('public-key') ?? [])].map((key) => key.toLowerCase())
       if (publicKeys.length === 0) throw misuse('no public key is given', 'Name each with --public-key.')
@@ -274,7 +292,7 @@ function parseJson(text: string, where: string): unknown {
 async function resolveNames(session: Session, items: readonly Record<string, unknown>[]): Promise<string[]> {
   const found = new Map<string, Promise<string>>()
   return Promise.all(
-    items.map(({ key, key_id: id }) => {
+    items.map(async ({ key, key_id: id }) => {
       if (typeof id === 'string') return id
       const name = String(key)
       const known = found.get(name) ?? findKeyId(session, name)

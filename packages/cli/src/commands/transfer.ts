@@ -29,6 +29,12 @@ export const transferCommands: readonly CommandRow[] = [
       'popsigner keys import sequencer --algorithm ed25519 --namespace production < key.hex',
     ],
     speaksTo: 'api',
+    calls: ['keys.import'],
+    also: [
+      { route: 'keys.createWrappingKey' },
+      { route: 'signer.get', when: 'the signer’s identity is not pinned yet' },
+      { route: 'namespaces.list', when: 'no namespace is named or set' },
+    ],
     run: async (session, given) => {
       const terms = await readTerms(session, given)
       const text = await readSecret(session.terminal, 'Private key (hex, not shown): ', given.text('from-file'))
@@ -47,7 +53,9 @@ export const transferCommands: readonly CommandRow[] = [
     summary: 'Export a private key',
     description:
       'Only for keys that were created exportable. With --to-file the key is sealed to a recipient made for this call, opened here and written as hex or as --format says (mode 0600). With --recipient it is sealed to that public key, and what is printed only its holder can open. From then on signatures can be made where no record is.',
-    arguments: [{ name: '<key>', description: 'Id, namespace/name, or a name that only one key has.' }],
+    arguments: [
+      { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.', completes: 'keys' },
+    ],
     options: [
       { flags: '--to-file <path>', description: 'Write the private key to this file, mode 0600.' },
       {
@@ -73,6 +81,12 @@ export const transferCommands: readonly CommandRow[] = [
       'popsigner keys export treasury --recipient 04… --confirm treasury > sealed.json',
     ],
     speaksTo: 'api',
+    calls: ['keys.export'],
+    also: [
+      { route: 'keys.get' },
+      { route: 'keys.list', when: 'a key is given by its name' },
+      { route: 'signer.get', when: 'the signer’s identity is not pinned yet' },
+    ],
     asks: 'name',
     run: async (session, given) => {
       const file = given.text('to-file')

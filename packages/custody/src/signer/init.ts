@@ -28,7 +28,7 @@ export async function initializeCustody(places: CustodyPlaces): Promise<Uint8Arr
   if (!isInstanceName(instance)) throw new RangeError('instance: expected lower-case letters, digits, dots and hyphens')
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   mkdirSync(dirname(keyFile), { recursive: true, mode: 0o700 })
-  const root = makeRoot(1, entropy, { take: (length = 32) => Secret.allocate(length) })
+  const root = makeRoot(1, entropy, { take: (length?: number) => Secret.allocate(length ?? 32) })
   const secret = Secret.allocate(32)
   try {
     await createKeyFile(keyFile, [root])

@@ -5,10 +5,11 @@ import { equal, hex } from '@popsigner/crypto/bytes'
 import { Secret, type SecretArena, slotLength } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { MaterialKind } from '../custodian.ts'
-import { openInto, sealedBy, sealedLength } from '../envelope.ts'
+import { sealedBy, sealedLength } from '../envelope.ts'
 import type { RefusalCode } from '../faults.ts'
 import type { RootKey } from '../key-file.ts'
 import type { Ledger } from '../ledger.ts'
+import { openInto } from '../sealing.ts'
 import { parseSpec, type Spec } from '../spec.ts'
 
 /**

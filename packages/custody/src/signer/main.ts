@@ -9,6 +9,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, closeSync, existsSync, lchownSync, readSync, rmSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { connect } from 'node:net'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { hex } from '@popsigner/crypto/bytes'
@@ -46,6 +47,8 @@ async function main(): Promise<void> {
   const proof = readKeyBytes(config.proofFile, trustedOwners(config.uid))
   const socket = createSignerServer(signer, proof, log)
   await listen(socket, config)
+  // While it may still write there: no later start translates the source again.
+  flushCompileCache()
   becomeUser(config)
   // As the user it now is: a ledger that cannot be written is found before the first signature waits for it.
   await signer.ledger.commit()

@@ -193,7 +193,7 @@ class Connection {
   #writeLater(id: number, op: number, answer: Promise<Buffer>): void {
     this.#waiting++
     if (this.#waiting >= waitingLimit) this.#socket.pause()
-    answer
+    void answer
       .catch((error: unknown) => this.#refusal(id, op, error))
       .then((frame) => {
         this.#waiting--

@@ -69,8 +69,9 @@ interface RecordRow {
 
 const recordColumns = `r.index, r.id, r.batch, b.size as batch_size, substring(b.leaves from r.leaf_offset + 1 for r.leaf_length) as leaf,
   case when r.leaf_length = 0 then substring(b.leaves from r.leaf_offset + 1 for 32) end as removed, r.time,
-  (select value from texts t where t.id = r.address) as ip_address, (select value from texts t where t.id = r.user_agent) as user_agent`
-const recordTables = 'records r join batches b on b.organization_id = r.organization_id and b.tree_size = r.batch'
+  ip.value as ip_address, agent.value as user_agent`
+const recordTables = `records r join batches b on b.organization_id = r.organization_id and b.tree_size = r.batch
+  left join texts ip on ip.id = r.address left join texts agent on agent.id = r.user_agent`
 
 /** Handlers that read the log and prove what is in it. */
 export function auditHandlers(services: Services): AuditHandlers {

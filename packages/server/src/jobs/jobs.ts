@@ -5,6 +5,7 @@ import type { Services } from '../handlers/services.ts'
 import { actorOfOurs } from '../host/actors.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { writeHistory } from '../keys/create.ts'
+import { finishNarrowing, hasNarrowings, leftNarrowings } from '../keys/narrowing.ts'
 import { rotation } from '../keys/rotate.ts'
 import { type KeyRow, keyColumns, keyTables } from '../keys/view.ts'
 import { errorFields, type Log } from '../log.ts'
@@ -12,6 +13,8 @@ import type { Organizations } from '../tenants/organization.ts'
 import { removeExpiredRecords } from './retention.ts'
 
 const everyMilliseconds = 30_000
+/** When to look again for a narrowing that seemed to be under way. */
+const soonMilliseconds = 1_000
 const rowsPerStep = 100
 const claimsPerStep = 20_000
 /** How long backups and write-ahead logs are taken to be kept: until then a destroyed key's copies can be opened with the root. */
@@ -24,7 +27,7 @@ export interface Jobs {
 }
 
 /**
- * What happens by itself: destroying keys whose waiting period has passed, rotating those that are due, forgetting idempotency
+ * What happens by itself: finishing narrowings that a crash interrupted, destroying keys whose waiting period has passed, rotating those that are due, forgetting idempotency
  * keys after 24 hours, removing records whose retention has passed. Nothing is queued: what is due stands in the rows themselves, and every step can be repeated.
  */
 export function createJobs(services: Services, organizations: Organizations, log: Log): Jobs {
@@ -32,6 +35,7 @@ export function createJobs(services: Services, organizations: Organizations, log
   let running: Promise<void> | undefined
   let again = false
   let closed = false
+  let soon: NodeJS.Timeout | undefined
 
   async function run(): Promise<void> {
     const client = await pool.connect()
@@ -41,11 +45,21 @@ export function createJobs(services: Services, organizations: Organizations, log
       } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock(731004) as mine')
       if (!lock?.mine) return
       try {
+        for (const left of await leftNarrowings(pool))
+          await attempt('finishing a narrowing failed', async () =>
+            finishNarrowing(services, await systemOf(left.key.organization_id), left),
+          )
         for (const key of await due(pool, dueForDestruction))
           await attempt('destroying a key failed', () => destroy(key))
         for (const key of await due(pool, dueForRotation)) await attempt('rotating a key failed', () => rotate(key))
         await forgetClaims(pool)
         await attempt('removing expired records failed', () => removeExpiredRecords(pool))
+        if (!soon && (await hasNarrowings(pool))) {
+          soon = setTimeout(() => {
+            soon = undefined
+            wake()
+          }, soonMilliseconds)
+        }
       } finally {
         await client.query('select pg_advisory_unlock(731004)')
       }
@@ -137,6 +151,7 @@ export function createJobs(services: Services, organizations: Organizations, log
       closed = true
       clearInterval(timer)
       await running
+      clearTimeout(soon)
     },
   }
 }

@@ -1,14 +1,13 @@
 import type { Input } from '@popsigner/api/routes'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
-import type { Material, Use } from '@popsigner/custody/custodian'
-import type { PoolClient } from 'pg'
+import type { Narrowing, Use } from '@popsigner/custody/custodian'
 import type { NewRecord } from '../changes.ts'
 import { actorOf, type Services } from '../handlers/services.ts'
 import type { RequestContext } from '../http/access.ts'
 import { RequestFault } from '../http/request-fault.ts'
-import type { OrganizationState } from '../tenants/organization.ts'
 import { nameTaken, writeHistory } from './create.ts'
+import { beginNarrowing, narrow } from './narrowing.ts'
 import { findKey, type KeyRow, tagOf } from './view.ts'
 
 type KeyChange = Input<'keys.update'>['body']
@@ -23,11 +22,6 @@ const transitions: Readonly<Record<string, readonly string[]>> = {
   destroyed: [],
 }
 
-interface NarrowedPart {
-  readonly version: number
-  readonly material: Material
-}
-
 /** Changes a key as the caller asks, if its ETag is still `match`; `*` stands for whatever it is. */
 export async function updateKey(
   services: Services,
@@ -36,8 +30,8 @@ export async function updateKey(
   change: KeyChange,
   match: string,
 ): Promise<void> {
-  const { pool, changes } = services
-  await changes.run(actorOf(context.caller), async (actor) => {
+  const { pool, changes, wakeJobs } = services
+  const changing = changes.run(actorOf(context.caller), async (actor) => {
     const key = await findKey(pool, context.caller.credential, id)
     if (match !== '*' && !match.split(',').some((tag) => tag.trim() === tagOf(key))) {
       throw new RequestFault('key.changed', 'The ETag of the key is no longer the one in If-Match.')
@@ -48,7 +42,8 @@ export async function updateKey(
     if (primary.state === 'destroyed')
       throw new RequestFault('key.state_forbids', 'The key is destroyed; nothing of it can be changed.')
     judgeState(context, key, primary.state, change.state)
-    const narrowing = judgeNarrowing(key, change)
+    const narrower = judgeNarrowing(key, change)
+    const narrowing = narrower && { change: narrower, intent: await beginNarrowing(pool, key.id) }
     return {
       records: [recordOf(key, change, primary.version)],
       change: { bump: true },
@@ -93,22 +88,13 @@ export async function updateKey(
           actor.actor,
         )
         // When nothing but the commit can fail any more: from here on the ledger refuses the wider envelope, whatever the rows say.
-        const narrowed = narrowing ? await narrow(services, client, actor.organization, key, narrowing) : []
-        for (const part of narrowed) {
-          await client.query('update key_parts set spec = $3, envelope = $4 where key_id = $1 and version = $2', [
-            key.id,
-            part.version,
-            Buffer.from(part.material.spec),
-            Buffer.from(part.material.envelope),
-          ])
-          await client.query('update key_versions set generation = generation + 1 where key_id = $1 and version = $2', [
-            key.id,
-            part.version,
-          ])
-        }
+        if (narrowing) await narrow(services, client, actor.organization, key.id, narrowing.intent, narrowing.change)
       },
     }
   })
+  // What is left of a narrowing that failed halfway is looked at without waiting for the next round.
+  if (change.uses ?? change.schemes) changing.catch(wakeJobs)
+  await changing
 }
 
 function judgeState(context: RequestContext, key: KeyRow, from: string, to: string | undefined): void {
@@ -122,7 +108,7 @@ function judgeState(context: RequestContext, key: KeyRow, from: string, to: stri
   }
 }
 
-function judgeNarrowing(key: KeyRow, change: KeyChange): { schemes?: string[]; uses?: Use[] } | null {
+function judgeNarrowing(key: KeyRow, change: KeyChange): Narrowing | null {
   const wider =
     change.uses?.find((use) => !key.uses.includes(use)) ??
     change.schemes?.find((scheme) => !key.schemes.includes(scheme))
@@ -132,27 +118,6 @@ function judgeNarrowing(key: KeyRow, change: KeyChange): { schemes?: string[]; u
   const schemes =
     change.schemes !== undefined && change.schemes.length < key.schemes.length ? { schemes: [...change.schemes] } : {}
   return 'uses' in uses || 'schemes' in schemes ? { ...uses, ...schemes } : null
-}
-
-async function narrow(
-  services: Services,
-  client: PoolClient,
-  organization: OrganizationState,
-  key: KeyRow,
-  change: { schemes?: string[]; uses?: Use[] },
-): Promise<NarrowedPart[]> {
-  const { rows } = await client.query<{ version: number; spec: Buffer; envelope: Buffer; sealed_by: string }>(
-    // Locked: what a rotation seals anew meanwhile would be overwritten with an envelope under the key that it ends.
-    'select version, spec, envelope, sealed_by from key_parts where key_id = $1 for update',
-    [key.id],
-  )
-  return Promise.all(
-    rows.map(async ({ version, spec, envelope, sealed_by }) => {
-      const sealedBy = organization.organizationKeys.get(sealed_by)
-      if (!sealedBy) throw new Error('a key sealed by an unknown organization key')
-      return { version, material: await services.signer.narrow(sealedBy, { spec, envelope }, change) }
-    }),
-  )
 }
 
 function recordOf(key: KeyRow, change: KeyChange, version: number): NewRecord {

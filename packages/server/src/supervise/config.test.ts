@@ -85,7 +85,8 @@ test('metrics leave the address of the API as soon as others can reach that', ()
 test('children get nothing of the environment but where coverage is written', () => {
   const secrets = { POPSIGNER_API_KEY: 'psk_live_x', PGPASSWORD: 'x', NODE_OPTIONS: '--inspect', HOME: '/root' }
   assert.deepEqual(Object.keys(read(secrets).childEnvironment).sort(), ['NODE_ENV', 'PATH', 'TZ'])
-  assert.equal(read({ NODE_V8_COVERAGE: '/tmp/c' }).childEnvironment['NODE_V8_COVERAGE'], '/tmp/c')
+  for (const name of ['NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE'])
+    assert.equal(read({ [name]: '/tmp/c' }).childEnvironment[name], '/tmp/c')
 })
 
 test('the address that is printed is one that can be typed', () => {

@@ -89,7 +89,7 @@ export function readConfig(environment: Environment, directory: string, insecure
     logLevel: readLevel(value('POPSIGNER_LOG_LEVEL') ?? 'info'),
     databaseUrl: readDatabaseUrl(value('DATABASE_URL')),
     insecure: Object.freeze({ ...insecure }),
-    childEnvironment: childEnvironment(environment['NODE_V8_COVERAGE']),
+    childEnvironment: childEnvironment(environment),
   }
   if (!isLoopback(host) && config.tls === null && !insecure.plainHttp) {
     throw new Refusal(
@@ -120,9 +120,13 @@ function refuseUnknownNames(environment: Environment): void {
   }
 }
 
-function childEnvironment(coverage: string | undefined): Record<string, string> {
-  const fixed = { PATH: '/usr/bin:/bin', TZ: 'UTC', NODE_ENV: 'production' }
-  return coverage === undefined ? fixed : { ...fixed, NODE_V8_COVERAGE: coverage }
+/** Of what the environment says to Node only where it keeps coverage and compiled code: those who set that own the supervisor anyway. */
+function childEnvironment(environment: Environment): Record<string, string> {
+  const passed = ['NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE'].flatMap((name) => {
+    const value = environment[name]
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return { PATH: '/usr/bin:/bin', TZ: 'UTC', NODE_ENV: 'production', ...Object.fromEntries(passed) }
 }
 
 function readHost(name: string, value: string): string {

@@ -1,4 +1,5 @@
 import { existsSync, rmSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { banner } from './banner.ts'
 import type { Config } from './config.ts'
@@ -55,6 +56,7 @@ async function run(config: Config, instance: Instance): Promise<number> {
     if (first === null) refreshProfile(config.dataDirectory, url)
     say(banner(config, instance, url, process.cwd(), first, await organizationNames(adminSocket)))
     rmSync(welcome, { force: true })
+    flushCompileCache()
   } catch (error) {
     if (!(error instanceof Interrupted)) {
       await stopWithin(supervisor, 5_000)

@@ -57,7 +57,10 @@ test('what is secret is closed to others', () => {
 
 test('as root each child has a user of its own', { skip: process.getuid?.() !== 0 && 'needs root' }, () => {
   const owners = running().children.map(({ pid }) => statSync(`/proc/${pid}`).uid)
-  assert.deepEqual(owners.sort(), [60_906, 60_907])
+  assert.deepEqual(
+    owners.sort((a, b) => a - b),
+    [60_906, 60_907],
+  )
   assert.equal(statSync(join(data, 'seal/root.key')).uid, 60_906)
   assert.equal(statSync(`/proc/${postmaster()}`).uid, 65_534)
 })
