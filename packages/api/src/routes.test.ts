@@ -23,6 +23,8 @@ test('the routes are these; one more or one less is a change of the contract', (
       'keys.sign POST /v1/keys/{id}/sign api:keys:sign 200',
       'sign.batch POST /v1/sign/batch api:keys:sign 200',
       'keys.verify POST /v1/keys/{id}/verify api:keys:read 200',
+      'signatures.aggregate POST /v1/signatures/aggregate api:keys:read 200',
+      'signatures.verifyAggregate POST /v1/signatures/verify-aggregate api:keys:read 200',
       'keys.createWrappingKey POST /v1/keys/import/wrapping-key api:keys:write 201',
       'keys.import POST /v1/keys/import api:keys:write 201',
       'keys.export POST /v1/keys/{id}/export api:keys:export 200',
@@ -102,7 +104,12 @@ for (const id of routeIds) {
 
 test('what creates or signs takes an Idempotency-Key', () => {
   const without = routeIds.filter((id) => routeOf(id).method === 'POST' && !routeOf(id).idempotent)
-  assert.deepEqual(without, ['keys.cancelDeletion', 'keys.verify'])
+  assert.deepEqual(without, [
+    'keys.cancelDeletion',
+    'keys.verify',
+    'signatures.aggregate',
+    'signatures.verifyAggregate',
+  ])
   for (const id of routeIds) if (routeOf(id).idempotent) assert.equal(routeOf(id).method, 'POST')
 })
 

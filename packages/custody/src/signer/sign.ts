@@ -79,7 +79,7 @@ export function sign(signer: Signer, session: Session, payload: Buffer, id: numb
   const outcomes = frame.items.map((item) => signItem(batch, item))
   const due = statementsDue(batch)
   if (!batch.later) return writeSignAnswer(id, outcomes as (Outcome | RefusalCode)[], due)
-  return Promise.all(outcomes).then((all) => writeSignAnswer(id, all, due))
+  return Promise.all(outcomes.map((one) => Promise.resolve(one))).then((all) => writeSignAnswer(id, all, due))
 }
 
 function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode | Promise<Outcome | RefusalCode> {

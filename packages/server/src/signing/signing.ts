@@ -124,10 +124,10 @@ export function createSigning(options: SigningOptions): Signing {
     const slow = departing.filter((waiting) => waiting.slow)
     const fast = slow.length === 0 ? departing : departing.filter((waiting) => !waiting.slow)
     departing = []
-    for (let i = 0; i < fast.length; i += itemsPerFrame) sendFrame(fast.slice(i, i + itemsPerFrame))
+    for (let i = 0; i < fast.length; i += itemsPerFrame) void sendFrame(fast.slice(i, i + itemsPerFrame))
     for (let i = 0; i < slow.length; i += slowItemsPerFrame) {
       const batch = slow.slice(i, i + slowItemsPerFrame)
-      slowLane(() => sendFrame(batch))
+      void slowLane(() => sendFrame(batch))
     }
   }
 
