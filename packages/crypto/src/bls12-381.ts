@@ -17,6 +17,7 @@ import { loadEngine } from './secp256k1.ts'
  */
 
 const secretLength = 32
+const require = createRequire(import.meta.url)
 
 interface BlsEngine {
   readonly engine: string
@@ -47,7 +48,7 @@ interface BlstPoint {
 
 /** blst. Throws where there is no build for the platform. */
 export function loadBlst(): Blst {
-  return createRequire(import.meta.url)('@chainsafe/blst') as Blst
+  return require('@chainsafe/blst') as Blst
 }
 
 /** The row, by the fastest engine that this platform has. */

@@ -34,7 +34,7 @@ const changingMilliseconds = 50
 /** Items of one frame to the signer: few enough that answering begins while it signs. */
 const itemsPerFrame = 32
 /** Of a frame of slow ones, and how many such frames are under way: a fast signature waits for no more than these. */
-const slowItemsPerFrame = 4
+const slowItemsPerFrame = 2
 const slowFrames = 2
 /** How long a signature waits for a statement that has to be made first. */
 const statementWaitMilliseconds = 3_000
