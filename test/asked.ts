@@ -2,10 +2,12 @@
  * One instance for the tests of a file, and what they ask of it. Importing this starts it before the first test, with the
  * namespaces `production` and `staging`, and removes it after the last.
  */
+
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before } from 'node:test'
 import type { ProblemCode } from '@popsigner/api/problems'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { type Answer, pause, startInstance, type TestInstance } from './instance.ts'
 
 export let instance: TestInstance
@@ -15,7 +17,7 @@ before(async () => {
 })
 after(() => instance?.remove())
 
-export const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+export const algorithms = algorithmNames
 let names = 0
 export const name = () => `i-${++names}`
 export const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest()

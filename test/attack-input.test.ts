@@ -35,7 +35,7 @@ test('wrong types and unknown fields are refused, and the field is named', async
     }
   }
   const lookups = ['requests[0].key_id', 'key_id', 'wrapping_key_id']
-  const texts = ['requests[0].data', 'data', 'requests[0].transaction', 'transaction', 'message']
+  const texts = ['requests[0].data', 'messages[0].data', 'data', 'requests[0].transaction', 'transaction', 'message']
   assert.deepEqual(
     accepted
       .filter(

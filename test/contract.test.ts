@@ -6,7 +6,7 @@ import { type RouteId, routeIds, routeOf } from '@popsigner/api/routes'
 import { allScopes } from '@popsigner/api/scopes'
 import { generateRecipient } from '@popsigner/crypto/hpke'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
-import { publicKeyOf } from '../packages/sdk/src/public-key.ts'
+import { publicKeyOf } from '@popsigner/crypto/verify'
 import { newUuid } from '../packages/server/src/ids.ts'
 import { pause, startInstance, type TestInstance } from './instance.ts'
 import { defaultsFor, wrapForImport } from './moved-key.ts'
@@ -151,6 +151,22 @@ test('every route answers its good path as its row says', async () => {
   )
   await good('keys.signMessage', { id, body: { chain: 'eip155:1', convention: 'eip191', message: 'hello' } })
   await good('keys.addresses', { id, query: { chain: 'eip155:1' } })
+  const parts = await Promise.all(
+    [0, 1].map(async () => {
+      const key = await newKey({ algorithm: 'bls12-381' })
+      return { key, ...(await good('keys.sign', { id: key.id, body: { data: 'aGk=' } })) }
+    }),
+  )
+  const { signature: sum } = await good('signatures.aggregate', {
+    body: { signatures: parts.map(({ signature }) => signature) },
+  })
+  const aggregate = { public_keys: parts.map(({ key }) => key.public_key), signature: sum }
+  for (const [messages, valid] of [
+    [[{ data: 'aGk=' }], true],
+    [[{ data: 'aGk=' }, { data: 'hi', encoding: 'utf8' }], true],
+    [[{ data: 'aGo=' }], false],
+  ] as const)
+    assert.deepEqual(await good('signatures.verifyAggregate', { body: { ...aggregate, messages } }), { valid })
   await good('keys.rotate', { id, body: { keep_active: true } })
   await good('keys.import', { body: await importBody() })
   await good('keys.export', {
@@ -613,6 +629,22 @@ test('a repeat is decided under the state of now', async () => {
   await good('keys.update', { id, body: { state: 'active' }, headers: { 'if-match': '*' } })
   assert.deepEqual(await good('keys.sign', asked), first)
   // After a rotation it is made by the version of the first time, if that may still sign.
+  const parts = await Promise.all(
+    [0, 1].map(async () => {
+      const key = await newKey({ algorithm: 'bls12-381' })
+      return { key, ...(await good('keys.sign', { id: key.id, body: { data: 'aGk=' } })) }
+    }),
+  )
+  const { signature: sum } = await good('signatures.aggregate', {
+    body: { signatures: parts.map(({ signature }) => signature) },
+  })
+  const aggregate = { public_keys: parts.map(({ key }) => key.public_key), signature: sum }
+  for (const [messages, valid] of [
+    [[{ data: 'aGk=' }], true],
+    [[{ data: 'aGk=' }, { data: 'hi', encoding: 'utf8' }], true],
+    [[{ data: 'aGo=' }], false],
+  ] as const)
+    assert.deepEqual(await good('signatures.verifyAggregate', { body: { ...aggregate, messages } }), { valid })
   await good('keys.rotate', { id, body: { keep_active: true } })
   assert.deepEqual(await good('keys.sign', asked), first)
   await good('keys.rotate', { id, body: {} })

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { decodeTypeId, encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import type { Material } from '@popsigner/custody/custodian'
@@ -151,7 +152,7 @@ test('a destroyed key is refused by the signer itself, its old rows put back or 
 })
 
 test('sealing everything anew under load, keys narrowed meanwhile, loses no request; old envelopes open no more', async (t) => {
-  const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+  const algorithms = algorithmNames
   const keys: LoadKey[] = await Promise.all(
     algorithms.map(async (algorithm) => {
       const key = await makeKey(instance, `sealed-${algorithm}`, { algorithm })

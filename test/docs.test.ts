@@ -4,6 +4,7 @@ import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
+import { algorithms } from '@popsigner/crypto/algorithms'
 import { errorsMarkdown } from '../packages/api/src/errors-page.ts'
 import { problemCodes } from '../packages/api/src/problems.ts'
 import { scopes } from '../packages/api/src/scopes.ts'
@@ -29,6 +30,7 @@ import { leafHash, nodeHash } from '../packages/transparency/src/merkle.ts'
 import { type Receipt, receiptText, verifyReceipt, verifyReceiptText } from '../packages/transparency/src/receipt.ts'
 import { commitment, commitmentSalt, parseLeaf } from '../packages/transparency/src/record.ts'
 import { createStatementAuditor } from '../packages/transparency/src/statements.ts'
+import { algorithmList } from './algorithm-list.ts'
 
 const root = join(import.meta.dirname, '..')
 const pages = [
@@ -94,6 +96,18 @@ test('every variable is documented, and no other', () => {
 test('every event and field is documented as the table has it', () => {
   assert.ok(formats.includes(commonTable()), `docs/formats.md should have:\n${commonTable()}`)
   assert.ok(formats.includes(eventList()), `docs/formats.md should have:\n${eventList()}`)
+})
+
+test('every algorithm is documented as the table has it', () => {
+  const page = text('docs/algorithms.md')
+  for (const { name, schemes, engine, native, memory, constantTime } of algorithms)
+    for (const scheme of schemes) {
+      const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\` | \`${scheme.name}\` |`))
+      const cells = row?.split('|').map((cell) => cell.trim()) ?? []
+      assert.deepEqual([cells[8], cells[9]], native ? [memory, constantTime] : [cells[8], cells[9]], name)
+      assert.ok(cells[3] === engine || !native, name)
+    }
+  assert.ok(formats.includes(algorithmList()), `docs/formats.md should have:\n${algorithmList()}`)
 })
 
 test('every operation of the signer and every refusal is documented, by its number', () => {

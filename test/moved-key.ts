@@ -1,5 +1,5 @@
 import type { Output } from '@popsigner/api/routes'
-import type { AlgorithmName } from '@popsigner/crypto/algorithm-facts'
+import { type AlgorithmName, factsOf } from '@popsigner/crypto/algorithm-facts'
 import { fromHex, hex } from '@popsigner/crypto/bytes'
 import { openWith, type Recipient, sealTo } from '@popsigner/crypto/hpke'
 import { decodeTypeId } from '@popsigner/crypto/typeid'
@@ -48,7 +48,7 @@ function ruleOf(text: string): 'none' | 'any' | Uint8Array {
 export function defaultsFor(algorithm: AlgorithmName, publicKey: Uint8Array, rule = 'none'): Bound {
   return {
     algorithm,
-    schemes: [algorithm === 'ed25519' ? 'pure' : 'ecdsa'],
+    schemes: [factsOf(algorithm).schemes[0].name],
     uses: ['transaction', 'message', 'raw', 'digest'],
     export: rule,
     public_key: hex(publicKey),

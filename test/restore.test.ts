@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { verifySignature } from '@popsigner/crypto/verify'
 import { type Ran, runCommand } from '../packages/cli/src/test-script.ts'
 import { makeKey } from './crash/tenant.ts'
@@ -13,7 +14,7 @@ import { type Served, serve } from './serve.ts'
 // A copy as docs/running.md says it is made, brought to another directory, as on a new machine.
 
 const root = join(import.meta.dirname, '..')
-const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+const algorithms = algorithmNames
 const place = mkdtempSync(join(tmpdir(), 'popsigner-restore-'))
 const restored = join(place, 'data')
 const keyFile = join(place, 'root.key')

@@ -3,8 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { type AlgorithmName, algorithmNames, factsOf } from '@popsigner/crypto/algorithm-facts'
+import { algorithm as rowOf } from '@popsigner/crypto/algorithms'
 import { generateRecipient } from '@popsigner/crypto/hpke'
-import { publicKeyOf } from '../packages/sdk/src/public-key.ts'
+import { publicKeyOf } from '@popsigner/crypto/verify'
 import { parseToken } from '../packages/server/src/tenants/token.ts'
 import { pause, startInstance, type TestInstance } from './instance.ts'
 import { defaultsFor, wrapForImport } from './moved-key.ts'
@@ -13,7 +15,7 @@ import { canSearch, type Found, familyOf, searchMemory } from './search-memory.t
 // Where private keys lie while a whole instance works with them: in locked memory of the signer, and nowhere else. The test
 // knows the keys because it imports them; that is the one way a private key can be known outside.
 
-const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+const algorithms = algorithmNames.filter((name) => rowOf(name).memory === 'locked')
 const keysEach = 2
 
 let instance: TestInstance
@@ -46,9 +48,9 @@ async function ask(method: string, path: string, body?: unknown, refused = false
 }
 
 /** A private key whose bytes tell themselves from all others; below the order of every group. */
-function newSecret(): Buffer {
-  const secret = randomBytes(32)
-  secret[0] = (secret[0] as number) & 0x7f
+function newSecret(algorithm: AlgorithmName): Buffer {
+  const secret = randomBytes(factsOf(algorithm).secretLength)
+  secret[0] = (secret[0] as number) & 0x3f
   return secret
 }
 
@@ -73,19 +75,19 @@ async function importKey(
 async function work(): Promise<void> {
   for (const algorithm of algorithms) {
     for (let i = 0; i < keysEach; i++) {
-      const secret = newSecret()
+      const secret = newSecret(algorithm)
       known.push({ secret, what: algorithm, id: await importKey(algorithm, secret) })
     }
     // It is opened, found to be no key of that public key, and refused.
-    const refused = newSecret()
-    await importKey(algorithm, refused, publicKeyOf(algorithm, newSecret()), true)
+    const refused = newSecret(algorithm)
+    await importKey(algorithm, refused, publicKeyOf(algorithm, newSecret(algorithm)), true)
     gone.push({ secret: refused, what: `${algorithm} refused` })
-    const destroyed = newSecret()
+    const destroyed = newSecret(algorithm)
     const id = await importKey(algorithm, destroyed)
     await ask('POST', `/v1/keys/${id}/sign`, { data: 'aGk=' })
     await ask('DELETE', `/v1/keys/${id}?waiting_days=0`)
     // OpenSSL's objects are zeroed when Node's garbage collector finds them.
-    if (algorithm !== 'p256') gone.push({ secret: destroyed, what: `${algorithm} destroyed` })
+    if (rowOf(algorithm).engine !== 'openssl') gone.push({ secret: destroyed, what: `${algorithm} destroyed` })
     const until = Date.now() + 10_000
     while ((await ask('GET', `/v1/keys/${id}`)).state !== 'destroyed') {
       assert.ok(Date.now() < until, 'a key was not destroyed within 10 s')
@@ -263,7 +265,7 @@ test('no file of the data directory, no log line and no answer has a private key
 })
 
 test('a private key that is sent by mistake is repeated in no answer and no log line', async () => {
-  const secret = newSecret()
+  const secret = newSecret('secp256k1')
   const forms = [secret.toString('hex'), secret.toString('base64'), `0x${secret.toString('hex')}`]
   const key = await ask('POST', '/v1/keys', { name: 'mistaken', namespace: 'production' })
   const from = answered.length

@@ -3,11 +3,11 @@ import { test } from 'node:test'
 import type { AlgorithmName } from '@popsigner/crypto/algorithm-facts'
 import { fromHex, hex } from '@popsigner/crypto/bytes'
 import { generateRecipient } from '@popsigner/crypto/hpke'
-import { verifySignature } from '@popsigner/crypto/verify'
+import { publicKeyOf, verifySignature } from '@popsigner/crypto/verify'
 import { exportInfo, importInfo } from '@popsigner/crypto/wrapping'
-import { publicKeyOf } from '../packages/sdk/src/public-key.ts'
 import { algorithms, ask, fromBase64, instance, made, name, newApiKey, newKey, refused, sha256, sign } from './asked.ts'
 import { type Bound, defaultsFor, exportBody, openExported, wrapForImport } from './moved-key.ts'
+import { newPrivateKey } from './private-key.ts'
 
 // Keys on their way in and out: what their owner bound, and what the envelope allows, through the whole instance.
 
@@ -22,7 +22,7 @@ const secretOf = (seed: string) => sha256(seed)
 const wrappingKey = () => made('POST', '/v1/keys/import/wrapping-key', {})
 
 async function importKey(algorithm: AlgorithmName, change: Partial<Bound> = {}): Promise<Imported> {
-  const privateKey = secretOf(name())
+  const privateKey = await newPrivateKey(algorithm)
   const publicKey = publicKeyOf(algorithm, privateKey)
   const wrapped = await wrapForImport(
     await wrappingKey(),

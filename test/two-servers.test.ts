@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { verifyConsistency } from '@popsigner/transparency/merkle'
 import { insist, isSignature, type LoadKey, said, signaturesOf, startLoad } from './crash/load.ts'
 import { type SecondServer, startSecondServer } from './crash/second-server.ts'
@@ -133,7 +134,7 @@ test('both sign at once into one consistent log, also while the signer is killed
     body: { organization },
   } = await instance.call('GET', '/v1/signer')
   const keys: LoadKey[] = await Promise.all(
-    (['secp256k1', 'ed25519', 'p256'] as const).map(async (algorithm) => {
+    algorithmNames.map(async (algorithm) => {
       const key = await makeKey(instance, `both-${algorithm}`, { algorithm })
       return { id: key.id, algorithm, publicKey: key.public_key }
     }),

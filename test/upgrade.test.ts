@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { verifySignature } from '@popsigner/crypto/verify'
 import { decodeVerifierKey } from '@popsigner/transparency/checkpoint'
 import { verifyReceipt } from '@popsigner/transparency/receipt'
@@ -17,7 +18,7 @@ const root = join(import.meta.dirname, '..')
 const newer = mkdtempSync(join(tmpdir(), 'popsigner-newer-'))
 const migrations = 'packages/server/src/database/migrations'
 const present = Math.max(...readdirSync(join(root, migrations)).map((name) => Number.parseInt(name, 10)))
-const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+const algorithms = algorithmNames
 let instance: TestInstance
 let running: Served | undefined
 before(async () => {

@@ -27,10 +27,10 @@ export interface Target {
   readonly bound: ProblemCode | 'open'
 }
 
-const data = { data: 'aGVsbG8=', encoding: 'base64', prehashed: false, hash: 'sha256', key_version: 1 }
 /** An unsigned transaction of type 2 for eip155:1. */
 const transaction =
   '0x02f00109843b9aca008504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080c0'
+const data = { data: 'aGVsbG8=', encoding: 'base64', prehashed: false, hash: 'sha256', scheme: 'ecdsa', key_version: 1 }
 const terms = {
   algorithm: 'secp256k1',
   exportable: false,
@@ -81,7 +81,13 @@ export const targets: Readonly<Record<RouteId, Target>> = {
   'keys.rotate': { subject: 'key', body: () => ({ keep_active: true }), bound: 'key.not_found' },
   'keys.sign': { subject: 'key', body: () => data, bound: 'key.not_found' },
   'sign.batch': {
-    body: ({ key }) => ({ requests: [{ key_id: key, ...data }], encoding: 'base64', prehashed: false, hash: 'sha256' }),
+    body: ({ key }) => ({
+      requests: [{ key_id: key, ...data }],
+      encoding: 'base64',
+      prehashed: false,
+      hash: 'sha256',
+      scheme: 'ecdsa',
+    }),
     bound: 'open',
   },
   'keys.verify': {
@@ -110,6 +116,18 @@ export const targets: Readonly<Record<RouteId, Target>> = {
     bound: 'key.not_found',
   },
   'keys.addresses': { subject: 'key', query: () => ({ chain: 'eip155:1' }), bound: 'key.not_found' },
+  'signatures.aggregate': {
+    body: () => ({ signatures: [Buffer.alloc(96, 1).toString('base64')] }),
+    bound: 'request.invalid',
+  },
+  'signatures.verifyAggregate': {
+    body: () => ({
+      public_keys: ['11'.repeat(48)],
+      messages: [{ data: 'aGVsbG8=', encoding: 'base64' }],
+      signature: Buffer.alloc(96, 1).toString('base64'),
+    }),
+    bound: 'open',
+  },
   'keys.createWrappingKey': { bound: 'open' },
   'keys.import': {
     body: ({ wrappingKey }) => ({

@@ -195,7 +195,7 @@ export function isSignature(
     public_key === key.publicKey &&
     row.verify(
       Buffer.from(signature, 'base64'),
-      row.input === 'digest' ? sha256(data) : data,
+      row.schemes[0].input === 'digest' ? sha256(data) : data,
       Buffer.from(key.publicKey, 'hex'),
     )
   )

@@ -72,8 +72,12 @@ export async function becomeRogue(instance: TestInstance, organization: string):
       const size = log.leaves.length
       const tiles: TileSource = {
         hashes: async (level, index) => {
-          if (level > 0) throw new Error('a log of a test has one level')
-          return new Uint8Array(Buffer.concat(log.hashes.slice(index * 256, index * 256 + 256)))
+          const width = 256 ** level
+          const complete = Math.floor(size / width)
+          const some = Array.from({ length: Math.min(256, complete - index * 256) }, (_, i) =>
+            rootOf(log.hashes.slice((index * 256 + i) * width, (index * 256 + i + 1) * width)),
+          )
+          return new Uint8Array(Buffer.concat(some))
         },
       }
       const from = head?.size ?? 0
@@ -90,4 +94,14 @@ export async function becomeRogue(instance: TestInstance, organization: string):
       await database.end()
     },
   }
+}
+
+/** The root of a complete subtree (RFC 6962 §2.1). */
+function rootOf(hashes: readonly Uint8Array[]): Uint8Array {
+  let row = hashes
+  while (row.length > 1)
+    row = Array.from({ length: row.length / 2 }, (_, i) =>
+      sha256(Uint8Array.of(1), row[2 * i] as Uint8Array, row[2 * i + 1] as Uint8Array),
+    )
+  return row[0] as Uint8Array
 }

@@ -204,6 +204,14 @@ export const problems = {
     cause: 'uses of the key does not include what was asked: raw for data, digest for prehashed input.',
     fix: 'Use a key whose uses include it; uses can be narrowed but never widened.',
   },
+  'key.scheme_not_allowed': {
+    status: 403,
+    title: 'The key may not sign by this scheme.',
+    retry: false,
+    example: 'The schemes of the key do not include pure.',
+    cause: 'scheme names one that the algorithm does not have, or that the key was not created with.',
+    fix: 'Leave scheme out, or name one of the schemes of the key; they can be narrowed but never widened.',
+  },
   'key.widening_refused': {
     status: 409,
     title: 'Uses and schemes can only be narrowed.',
@@ -243,8 +251,8 @@ export const problems = {
     retry: false,
     example: 'ed25519 takes neither hash nor prehashed.',
     cause:
-      'hash names a function that the algorithm does not use, or prehashed was set for an algorithm that hashes by itself.',
-    fix: 'secp256k1: sha256, keccak256 or prehashed. p256: sha256. ed25519: neither.',
+      'hash names a function that the scheme does not use, or prehashed was set for a scheme whose library hashes by itself.',
+    fix: 'Name a hash that the scheme takes, or none; GET /v1/signer lists them by algorithm and scheme.',
   },
   'sign.digest_length': {
     status: 400,

@@ -28,6 +28,8 @@ test('the routes are these; one more or one less is a change of the contract', (
       'transactions.signBatch POST /v1/sign-transaction/batch api:keys:sign 200',
       'keys.signMessage POST /v1/keys/{id}/sign-message api:keys:sign 200',
       'keys.addresses GET /v1/keys/{id}/addresses api:keys:read 200',
+      'signatures.aggregate POST /v1/signatures/aggregate api:keys:read 200',
+      'signatures.verifyAggregate POST /v1/signatures/verify-aggregate api:keys:read 200',
       'keys.createWrappingKey POST /v1/keys/import/wrapping-key api:keys:write 201',
       'keys.import POST /v1/keys/import api:keys:write 201',
       'keys.export POST /v1/keys/{id}/export api:keys:export 200',
@@ -107,7 +109,13 @@ for (const id of routeIds) {
 
 test('what creates or signs takes an Idempotency-Key', () => {
   const without = routeIds.filter((id) => routeOf(id).method === 'POST' && !routeOf(id).idempotent)
-  assert.deepEqual(without, ['keys.cancelDeletion', 'keys.verify', 'transactions.decode'])
+  assert.deepEqual(without, [
+    'keys.cancelDeletion',
+    'keys.verify',
+    'transactions.decode',
+    'signatures.aggregate',
+    'signatures.verifyAggregate',
+  ])
   for (const id of routeIds) if (routeOf(id).idempotent) assert.equal(routeOf(id).method, 'POST')
 })
 

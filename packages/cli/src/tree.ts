@@ -6,7 +6,7 @@ import { hostCommands } from './commands/host.ts'
 import { instanceCommands } from './commands/instance.ts'
 import { keyCommands } from './commands/keys.ts'
 import { namespaceCommands } from './commands/namespaces.ts'
-import { signCommands } from './commands/sign.ts'
+import { signatureCommands, signCommands } from './commands/sign.ts'
 import { transactionCommands } from './commands/transaction.ts'
 import { transferCommands } from './commands/transfer.ts'
 import { completionScript, shells } from './completion.ts'
@@ -32,6 +32,14 @@ export const groups: readonly GroupRow[] = [
     examples: [
       'popsigner transaction decode --chain eip155:1 @unsigned.hex',
       'popsigner transaction sign treasury --chain eip155:1 @unsigned.hex',
+    ],
+  },
+  {
+    path: 'signatures',
+    summary: 'Add up BLS signatures',
+    examples: [
+      'popsigner signatures aggregate @first.txt @second.txt',
+      'popsigner signatures verify-aggregate @sum.txt --public-key a4…,b3… --data hello',
     ],
   },
   {
@@ -127,6 +135,7 @@ export const rows: readonly CommandRow[] = [
   ...transferCommands,
   ...signCommands,
   ...transactionCommands,
+  ...signatureCommands,
   ...auditCommands,
   ...namespaceCommands,
   ...apiKeyCommands,

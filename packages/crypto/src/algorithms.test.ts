@@ -1,24 +1,50 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { algorithmFacts, factsOf, isAlgorithmName } from './algorithm-facts.ts'
+import {
+  type AlgorithmName,
+  algorithmFacts,
+  digestLengths,
+  factsOf,
+  hashNames,
+  isAlgorithmName,
+  schemeNames,
+  schemeOf,
+} from './algorithm-facts.ts'
 import { type Algorithm, algorithm, algorithms, isAlgorithm } from './algorithms.ts'
 import { hex, utf8 } from './bytes.ts'
 import { createEntropy, EntropyFailure, kernelSource } from './entropy.ts'
 import { sha256 } from './hash-native.ts'
 import { createSecp256k1, loadEngine, loadNative, loadWasm } from './secp256k1.ts'
+import { createSchnorr, loadWasmSchnorr } from './secp256k1-schnorr.ts'
 import { SecretArena } from './secret.ts'
-import { verifySignature } from './verify.ts'
+import { publicKeyOf, verifySignature } from './verify.ts'
 
 const entropy = createEntropy(kernelSource)
 const wasm = createSecp256k1(loadWasm())
-const implementations: readonly Algorithm[] = [...algorithms, wasm]
+const wasmSchnorr = createSchnorr(loadWasmSchnorr(), kernelSource)
+const implementations: readonly Algorithm[] = [...algorithms, wasm, wasmSchnorr]
 const label = (row: Algorithm) => `${row.name} by ${row.engine}`
 
+/** Two keys of each row whose keys take long to make. */
+const madeBefore = new Map<Algorithm, Uint8Array[]>()
+
 function newSecret(row: Algorithm): Uint8Array {
-  const secret = new Uint8Array(32)
+  const made = madeBefore.get(row) ?? []
+  if (row.generateLater && made.length === 2) return (made[0] as Uint8Array).slice()
+  const secret = new Uint8Array(row.secretLength)
   row.generate(entropy, secret)
+  madeBefore.set(row, [secret.slice(), ...made])
   return secret
+}
+
+/** The orders of the groups in which a secret is a scalar; any other secret has a test of its own. */
+const orders: { readonly [name in AlgorithmName]?: bigint } = {
+  secp256k1: 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
+  'secp256k1-schnorr': 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
+  p256: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
+  'bls12-381': 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001n,
+  p384: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
 }
 
 test('one table: each row has the facts of its name, and an engine that is named', () => {
@@ -26,8 +52,14 @@ test('one table: each row has the facts of its name, and an engine that is named
     algorithms.map((row) => [row.name, row.engine, row.native]),
     [
       ['secp256k1', loadEngine(loadNative, loadWasm).engine, loadEngine(loadNative, loadWasm).native],
+      ['secp256k1-schnorr', loadEngine(loadNative, loadWasm).engine, loadEngine(loadNative, loadWasm).native],
       ['ed25519', 'libsodium', true],
       ['p256', 'openssl', true],
+      ['p384', 'openssl', true],
+      ['rsa-2048', 'openssl', true],
+      ['rsa-3072', 'openssl', true],
+      ['rsa-4096', 'openssl', true],
+      ['bls12-381', 'blst', true],
     ],
   )
   for (const facts of algorithmFacts) {
@@ -37,6 +69,14 @@ test('one table: each row has the facts of its name, and an engine that is named
     assert.ok(isAlgorithm(facts.name) && isAlgorithmName(facts.name))
   }
   assert.equal(algorithmFacts.length, algorithms.length)
+  for (const { schemes } of algorithmFacts)
+    for (const scheme of schemes) {
+      assert.ok(schemeNames.includes(scheme.name) && scheme.hashes.every((name) => hashNames.includes(name)))
+      // What is read as the digest of either is of one length, and a library that hashes by itself knows one hash.
+      assert.ok(new Set(scheme.hashes.map((name) => digestLengths[name])).size <= 1)
+      assert.ok(scheme.input === 'digest' || scheme.hashes.length <= 1)
+    }
+  assert.equal(schemeOf(factsOf('ed25519'), 'ecdsa'), undefined)
 })
 
 test('unknown names are refused, those of object properties too', () => {
@@ -45,7 +85,7 @@ test('unknown names are refused, those of object properties too', () => {
     assert.equal(isAlgorithmName(name), false)
     assert.throws(() => algorithm(name), {
       name: 'RangeError',
-      message: 'algorithm: expected one of secp256k1, ed25519, p256',
+      message: `algorithm: expected one of ${algorithms.map((row) => row.name).join(', ')}`,
     })
   }
 })
@@ -67,20 +107,26 @@ for (const row of implementations) {
       fc.property(fc.uint8Array({ maxLength: 300 }), (message) => {
         const secret = newSecret(row)
         const publicKey = row.publicKey(secret)
-        const input = row.input === 'digest' ? sha256(message) : message
-        const signer = row.openSigner(secret, arena)
-        const { signature } = signer.sign(input)
         assert.equal(publicKey.length, row.publicKeyLength)
-        assert.equal(signature.length, row.signatureLength)
+        assert.deepEqual(publicKeyOf(row.name, secret), publicKey)
         assert.ok(row.isValidPublicKey(publicKey))
-        assert.ok(row.verify(signature, input, publicKey))
-        assert.ok(verifySignature(row.name, { message }, signature, publicKey))
-        const again = signer.sign(input).signature
-        if (row.deterministic) assert.deepEqual(again, signature)
-        else assert.notDeepEqual(again, signature)
+        const signer = row.openSigner(secret, arena)
+        for (const scheme of row.schemes) {
+          const asked = scheme.ownKey ? publicKey : message
+          const input = scheme.input === 'digest' ? sha256(asked) : asked
+          const { signature } = signer.sign(input, scheme.name)
+          assert.equal(signature.length, row.signatureLength)
+          assert.ok(row.verify(signature, input, publicKey, scheme.name))
+          assert.ok(verifySignature(row.name, { message: asked, scheme: scheme.name }, signature, publicKey))
+          for (const other of row.schemes)
+            if (other !== scheme) assert.equal(row.verify(signature, input, publicKey, other.name), false)
+          const again = signer.sign(input, scheme.name).signature
+          if (scheme.deterministic) assert.deepEqual(again, signature)
+          else assert.notDeepEqual(again, signature)
+        }
         signer.close()
       }),
-      { numRuns: 40 },
+      { numRuns: row.slow ? 10 : 40 },
     )
     assert.equal(arena.available, 2)
   })
@@ -91,7 +137,7 @@ for (const row of implementations) {
     const publicKey = row.publicKey(secret)
     const { signature } = row.openSigner(secret, new SecretArena(1)).sign(input)
     const plain = (s: Uint8Array, i: Uint8Array, k: Uint8Array) =>
-      verifySignature(row.name, row.input === 'digest' ? { digest: i } : { message: i }, s, k)
+      verifySignature(row.name, row.schemes[0].input === 'digest' ? { digest: i } : { message: i }, s, k)
     assert.ok(row.verify(signature, input, publicKey) && plain(signature, input, publicKey))
     const parts = [signature, input, publicKey]
     parts.forEach((part, which) => {
@@ -108,10 +154,13 @@ for (const row of implementations) {
   test(`${label(row)}: verify answers false for whatever is malformed`, () => {
     const publicKey = row.publicKey(newSecret(row))
     const input = new Uint8Array(32)
-    const signature = new Uint8Array(64).fill(1)
-    for (const length of [0, 63, 65]) assert.equal(row.verify(new Uint8Array(length), input, publicKey), false)
-    for (const byte of [0, 0xff]) assert.equal(row.verify(new Uint8Array(64).fill(byte), input, publicKey), false)
-    for (const length of [0, 31, 32, 33, 65]) assert.equal(row.verify(signature, input, new Uint8Array(length)), false)
+    const size = row.signatureLength
+    const signature = new Uint8Array(size).fill(1)
+    for (const length of [0, size - 1, size + 1])
+      assert.equal(row.verify(new Uint8Array(length), input, publicKey), false)
+    for (const byte of [0, 0xff]) assert.equal(row.verify(new Uint8Array(size).fill(byte), input, publicKey), false)
+    for (const length of [0, 31, 32, 33, 65, row.publicKeyLength])
+      assert.equal(row.verify(signature, input, new Uint8Array(length)), false)
     for (const bad of [null, undefined, 'a', {}, []] as unknown[] as Uint8Array[]) {
       assert.equal(row.verify(bad, input, publicKey), false)
       assert.equal(row.verify(signature, bad, publicKey), false)
@@ -123,48 +172,23 @@ for (const row of implementations) {
 
   test(`${label(row)}: secrets out of range are refused`, () => {
     const arena = new SecretArena(1)
-    const order = {
-      secp256k1: 'fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141',
-      p256: 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551',
-      ed25519: null,
-    }[row.name]
-    const refused: Uint8Array[] = [new Uint8Array(32)]
-    if (order !== null) {
-      const above = BigInt(`0x${order}`)
-      for (const value of [above, above + 1n, 2n ** 256n - 1n]) refused.push(bytesOf(value))
-      for (const value of [1n, above - 1n, above - 2n ** 128n]) assert.ok(row.isValidSecret(bytesOf(value)))
+    const order = orders[row.name]
+    const size = row.secretLength
+    const refused: Uint8Array[] = [new Uint8Array(size)]
+    if (order !== undefined) {
+      for (const value of [order, order + 1n, 2n ** BigInt(8 * size) - 1n]) refused.push(bytesOf(value, size))
+      for (const value of [1n, order - 1n, order - 2n ** 128n]) assert.ok(row.isValidSecret(bytesOf(value, size)))
     }
     for (const secret of refused) {
       assert.equal(row.isValidSecret(secret), false)
       assert.throws(() => row.publicKey(secret), RangeError)
       assert.throws(() => row.openSigner(secret, arena), RangeError)
     }
-    for (const length of [0, 31, 33]) {
+    for (const length of [0, size - 1, size + 1]) {
       assert.equal(row.isValidSecret(new Uint8Array(length).fill(1)), false)
       assert.throws(() => row.publicKey(new Uint8Array(length).fill(1)), RangeError)
     }
     assert.equal(arena.available, 1)
-  })
-
-  test(`${label(row)}: generate draws again while a value is out of range, and stops when entropy fails`, () => {
-    let draws = 0
-    const secret = new Uint8Array(32)
-    const invalidFirst = {
-      healthy: true,
-      fill(into: Uint8Array) {
-        if (draws++ === 0) into.fill(row.name === 'ed25519' ? 0 : 0xff)
-        else kernelSource(into)
-      },
-    }
-    row.generate(invalidFirst, secret)
-    assert.equal(draws, 2)
-    assert.ok(row.isValidSecret(secret))
-    let stuck = false
-    const failing = createEntropy((into) => (stuck ? into.fill(1) : kernelSource(into)))
-    stuck = true
-    assert.throws(() => row.generate(failing, secret), EntropyFailure)
-    assert.ok(secret.every((byte) => byte === 0))
-    assert.throws(() => row.generate(entropy, new Uint8Array(31)), RangeError)
   })
 
   test(`${label(row)}: a handle needs only its own copy, and ends`, () => {
@@ -180,6 +204,28 @@ for (const row of implementations) {
     assert.throws(() => signer.sign(input), TypeError)
     assert.equal(arena.available, 1)
     assert.throws(() => row.openSigner(newSecret(row), arena).sign('text' as unknown as Uint8Array), TypeError)
+  })
+
+  if (row.generateLater) continue
+  test(`${label(row)}: generate draws again while a value is out of range, and stops when entropy fails`, () => {
+    let draws = 0
+    const secret = new Uint8Array(row.secretLength)
+    const invalidFirst = {
+      healthy: true,
+      fill(into: Uint8Array) {
+        if (draws++ === 0) into.fill(orders[row.name] === undefined ? 0 : 0xff)
+        else kernelSource(into)
+      },
+    }
+    row.generate(invalidFirst, secret)
+    assert.ok(draws >= 2)
+    assert.ok(row.isValidSecret(secret))
+    let stuck = false
+    const failing = createEntropy((into) => (stuck ? into.fill(1) : kernelSource(into)))
+    stuck = true
+    assert.throws(() => row.generate(failing, secret), EntropyFailure)
+    assert.ok(secret.every((byte) => byte === 0))
+    assert.throws(() => row.generate(entropy, new Uint8Array(row.secretLength - 1)), RangeError)
   })
 }
 
@@ -202,6 +248,6 @@ test('native and WebAssembly secp256k1 give the same bytes', () => {
   )
 })
 
-function bytesOf(value: bigint): Uint8Array {
-  return new Uint8Array(Buffer.from(value.toString(16).padStart(64, '0'), 'hex'))
+function bytesOf(value: bigint, length: number): Uint8Array {
+  return new Uint8Array(Buffer.from(value.toString(16).padStart(2 * length, '0'), 'hex'))
 }

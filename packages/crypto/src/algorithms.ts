@@ -1,12 +1,26 @@
 import type { Algorithm } from './algorithm.ts'
+import { bls12381 } from './bls12-381.ts'
 import { ed25519 } from './ed25519.ts'
 import { p256 } from './p256.ts'
+import { p384 } from './p384.ts'
+import { rsa2048, rsa3072, rsa4096 } from './rsa.ts'
 import { secp256k1 } from './secp256k1.ts'
+import { secp256k1Schnorr } from './secp256k1-schnorr.ts'
 
 export type { Algorithm, Signature, SigningHandle } from './algorithm.ts'
 
 /** One row per algorithm. */
-export const algorithms: readonly Algorithm[] = [secp256k1, ed25519, p256]
+export const algorithms: readonly Algorithm[] = [
+  secp256k1,
+  secp256k1Schnorr,
+  ed25519,
+  p256,
+  p384,
+  rsa2048,
+  rsa3072,
+  rsa4096,
+  bls12381,
+]
 
 const rows: ReadonlyMap<string, Algorithm> = new Map(algorithms.map((row) => [row.name, row]))
 

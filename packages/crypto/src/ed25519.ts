@@ -9,6 +9,8 @@ export const ed25519: Algorithm = {
   ...factsOf('ed25519'),
   engine: 'libsodium',
   native: true,
+  memory: 'locked',
+  constantTime: 'libsodium',
   generate(entropy, secret) {
     assertBytes(secret, 'secret', 32)
     do entropy.fill(secret)

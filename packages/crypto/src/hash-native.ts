@@ -1,4 +1,7 @@
 import { createHash, createHmac, hash } from 'node:crypto'
+import type { HashName } from './algorithm-facts.ts'
+import { hex } from './bytes.ts'
+import { keccak256 } from './hash.ts'
 
 /** SHA-256 (FIPS 180-4) of the parts one after the other, by OpenSSL; 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
@@ -15,6 +18,11 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   const state = createHash('sha256')
   for (const part of parts) state.update(part)
   return plain(state.digest())
+}
+
+/** The digest by the hash of this name in lower-case hex; by OpenSSL, but for Keccak, which it does not have. */
+export function digestHex(name: HashName, bytes: Uint8Array): string {
+  return name === 'keccak256' ? hex(keccak256(bytes)) : hash(name, bytes, 'hex')
 }
 
 /** HMAC-SHA-256 (RFC 2104) of the parts one after the other, by OpenSSL; 32 bytes. */

@@ -57,6 +57,8 @@ export function createSecp256k1(engine: Engine): Algorithm {
     ...factsOf('secp256k1'),
     engine: engine.engine,
     native: engine.native,
+    memory: engine.native ? 'locked' : 'copies',
+    constantTime: 'libsecp256k1',
     generate(entropy, secret) {
       assertBytes(secret, 'secret', 32)
       do entropy.fill(secret)
@@ -93,7 +95,7 @@ export function createSecp256k1(engine: Engine): Algorithm {
 }
 
 /** The first engine, or the second where the first does not load. Exported for its test. */
-export function loadEngine(first: () => Engine, second: () => Engine): Engine {
+export function loadEngine<E>(first: () => E, second: () => E): E {
   try {
     return first()
   } catch {

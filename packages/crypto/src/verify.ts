@@ -1,25 +1,37 @@
-import { ed25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
-import { secp256k1 } from '@noble/curves/secp256k1.js'
-import { type AlgorithmName, factsOf, type HashName, isAlgorithmName } from './algorithm-facts.ts'
+import {
+  type AlgorithmName,
+  digestLengths,
+  factsOf,
+  type HashName,
+  isAlgorithmName,
+  type SchemeFacts,
+  type SchemeName,
+  schemeOf,
+  schemesOf,
+} from './algorithm-facts.ts'
 import { assertBytes } from './bytes.ts'
-import { keccak256, sha256 } from './hash.ts'
+import { hashWith } from './hash.ts'
+import { plainAlgorithms } from './plain-algorithms.ts'
 
 /**
  * What a signature is over: the message, with the hash where one may be chosen; or the digest that went into the signature.
- * A message without `hash` is hashed with the first of the algorithm's row.
+ * A message without `hash` is hashed with the first of the scheme; without `scheme` it is the algorithm's first.
  */
 export type SignedInput =
-  | { readonly message: Uint8Array; readonly hash?: HashName | undefined }
-  | { readonly digest: Uint8Array }
+  | {
+      readonly message: Uint8Array
+      readonly hash?: HashName | undefined
+      readonly scheme?: SchemeName | undefined
+    }
+  | { readonly digest: Uint8Array; readonly scheme?: SchemeName | undefined }
 
 /**
- * Whether `signature` (64 bytes) is over this input under this public key, in plain JavaScript and independent of the code
- * that signs. The answer is that of the algorithm's own `verify`: high S is `false` for secp256k1 and accepted for P-256;
+ * Whether `signature` is over this input under this public key, in plain JavaScript and independent of the code that
+ * signs. The answer is that of the algorithm's own `verify`: high S is `false` for secp256k1 and accepted for P-256;
  * an Ed25519 public key lies in the group of prime order, and the equation is checked without the cofactor (RFC 8032 §5.1.7).
  *
  * Malformed signatures and public keys are `false`. `RangeError` where the question makes no sense: an algorithm without a
- * row, a hash that the row does not have, a digest for Ed25519, or one that is not 32 bytes.
+ * row, a scheme or hash that the row does not have, a digest where the message is signed whole, or one of another length.
  */
 export function verifySignature(
   algorithm: AlgorithmName,
@@ -29,46 +41,48 @@ export function verifySignature(
 ): boolean {
   if (!isAlgorithmName(algorithm)) throw new RangeError('algorithm: not in the table')
   const facts = factsOf(algorithm)
-  const signed = algorithm === 'ed25519' ? wholeMessage(input) : digestOf(facts.hashes, input)
+  const scheme = input.scheme === undefined ? facts.schemes[0] : schemeOf(facts, input.scheme)
+  if (scheme === undefined) throw new RangeError(`scheme: expected ${schemesOf(facts)}`)
+  const signed = scheme.hashes.length === 0 ? wholeMessage(algorithm, input) : digestOf(scheme, input)
   if (!isBytes(signature, facts.signatureLength) || !isBytes(publicKey, facts.publicKeyLength)) return false
   try {
-    switch (algorithm) {
-      case 'secp256k1':
-        return secp256k1.verify(signature, signed, publicKey, { prehash: false, lowS: true })
-      case 'p256':
-        return p256.verify(signature, signed, publicKey, { prehash: false, lowS: false })
-      case 'ed25519':
-        return verifyEd25519(signature, signed, publicKey)
-    }
+    return plainAlgorithms[algorithm].verify(signature, signed, publicKey, scheme.name)
   } catch {
     return false
   }
 }
 
-/** The library multiplies by the cofactor; where both points lie in the group of prime order that makes no difference. */
-function verifyEd25519(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
-  const key = ed25519.Point.fromBytes(publicKey)
-  if (key.is0() || !key.isTorsionFree()) return false
-  if (!ed25519.Point.fromBytes(signature.subarray(0, 32)).isTorsionFree()) return false
-  return ed25519.verify(signature, message, publicKey, { zip215: false })
+/**
+ * The public key of a private key, both in the form of the algorithm's row. `RangeError` for bytes that are no private key
+ * of it. In plain JavaScript: numbers made of the key stay in memory until they are collected.
+ */
+export function publicKeyOf(algorithm: AlgorithmName, privateKey: Uint8Array): Uint8Array {
+  assertBytes(privateKey, 'privateKey', factsOf(algorithm).secretLength)
+  try {
+    return plainAlgorithms[algorithm].publicKey(privateKey)
+  } catch {
+    // Without the cause: what a library says about a number may hold the number.
+    throw new RangeError(`privateKey: not a private key of ${algorithm}`)
+  }
 }
 
-function wholeMessage(input: SignedInput): Uint8Array {
-  if ('digest' in input) throw new RangeError('input: ed25519 signs messages, not digests')
-  if (input.hash !== undefined) throw new RangeError('hash: ed25519 has none to choose')
+function wholeMessage(algorithm: AlgorithmName, input: SignedInput): Uint8Array {
+  if ('digest' in input) throw new RangeError(`input: ${algorithm} signs messages, not digests`)
+  if (input.hash !== undefined) throw new RangeError(`hash: ${algorithm} has none to choose`)
   assertBytes(input.message, 'message')
   return input.message
 }
 
-function digestOf(hashes: readonly HashName[], input: SignedInput): Uint8Array {
+function digestOf({ hashes }: SchemeFacts, input: SignedInput): Uint8Array {
   if ('digest' in input) {
-    assertBytes(input.digest, 'digest', 32)
+    // All hashes of a scheme have digests of one length.
+    assertBytes(input.digest, 'digest', digestLengths[hashes[0] as HashName])
     return input.digest
   }
   const hash = input.hash ?? hashes[0]
   if (hash === undefined || !hashes.includes(hash)) throw new RangeError(`hash: expected one of ${hashes.join(', ')}`)
   assertBytes(input.message, 'message')
-  return hash === 'keccak256' ? keccak256(input.message) : sha256(input.message)
+  return hashWith(hash, input.message)
 }
 
 function isBytes(value: unknown, length: number): boolean {

@@ -8,7 +8,7 @@ import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
 import type { AlgorithmName } from './algorithm-facts.ts'
 import { algorithm } from './algorithms.ts'
 import { concat, fromHex, hex } from './bytes.ts'
-import { sha256 } from './hash.ts'
+import { hashWith, sha256 } from './hash.ts'
 import { hmacSha256 } from './hash-native.ts'
 import { createSecp256k1, loadWasm } from './secp256k1.ts'
 import { verifySignature } from './verify.ts'
@@ -32,14 +32,15 @@ const order = {
   secp256k1: 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
   p256: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
 }
+const hashes = { secp256k1: 'sha256', p256: 'sha256', p384: 'sha384' } as const
 
 function load(name: string): readonly Group[] {
   return (JSON.parse(readFileSync(join(folder, `${name}_test.json`), 'utf8')) as { testGroups: readonly Group[] })
     .testGroups
 }
 
-/** R and S of a signature in DER, 32 bytes each; `null` for what is not strict DER of two numbers that fit. */
-function fromDer(der: Uint8Array): Uint8Array | null {
+/** R and S of a signature in DER, `size` bytes each; `null` for what is not strict DER of two numbers that fit. */
+function fromDer(der: Uint8Array, size: number): Uint8Array | null {
   const numbers: Uint8Array[] = []
   if (der[0] !== 0x30 || der.length < 2 || der[1] !== der.length - 2 || der.length > 0x81) return null
   for (let at = 2; at < der.length; ) {
@@ -49,48 +50,51 @@ function fromDer(der: Uint8Array): Uint8Array | null {
     if (der[at] !== 2 || length === 0 || number.length !== length) return null
     if (first >= 0x80 || (first === 0 && length > 1 && second < 0x80)) return null
     const digits = first === 0 ? number.subarray(1) : number
-    if (digits.length > 32) return null
-    numbers.push(concat(new Uint8Array(32 - digits.length), digits))
+    if (digits.length > size) return null
+    numbers.push(concat(new Uint8Array(size - digits.length), digits))
     at += 2 + length
   }
   return numbers.length === 2 ? concat(...numbers) : null
 }
 
 function compress(uncompressed: Uint8Array): Uint8Array {
-  return concat(Uint8Array.of(2 + ((uncompressed[64] as number) & 1)), uncompressed.subarray(1, 33))
+  const size = (uncompressed.length - 1) / 2
+  return concat(Uint8Array.of(2 + ((uncompressed[2 * size] as number) & 1)), uncompressed.subarray(1, 1 + size))
 }
 
 for (const [name, file] of [
   ['secp256k1', 'ecdsa_secp256k1_sha256'],
   ['p256', 'ecdsa_secp256r1_sha256'],
+  ['p384', 'ecdsa_secp384r1_sha384'],
 ] as const)
   test(`Wycheproof ${file}: native, WebAssembly and plain JavaScript agree; high S is refused for secp256k1`, {
     skip,
   }, () => {
     const rows = name === 'secp256k1' ? [algorithm(name), createSecp256k1(loadWasm())] : [algorithm(name)]
+    const size = name === 'p384' ? 48 : 32
     const seen = { accepted: 0, refused: 0, highS: 0, notDer: 0 }
     for (const group of load(file)) {
       const publicKey = compress(fromHex(group.publicKey?.uncompressed ?? ''))
       for (const { tcId, comment, result, msg, sig } of group.tests) {
-        const signature = fromDer(fromHex(sig as string))
+        const signature = fromDer(fromHex(sig as string), size)
         if (signature === null) {
           assert.equal(result, 'invalid', `${tcId} ${comment}`)
           seen.notDer++
           continue
         }
-        const s = BigInt(`0x${hex(signature.subarray(32))}`)
+        const s = BigInt(`0x${hex(signature.subarray(size))}`)
         // The general file takes both halves of S. secp256k1 here takes the lower one, so those cases are refused.
         const high = name === 'secp256k1' && result === 'valid' && s > order.secp256k1 / 2n
         const expected = result === 'valid' && !high
         const message = fromHex(msg as string)
         for (const row of rows)
           assert.equal(
-            row.verify(signature, row.input === 'digest' ? sha256(message) : message, publicKey),
+            row.verify(signature, row.schemes[0].input === 'digest' ? sha256(message) : message, publicKey),
             expected,
             `${row.engine} ${tcId} ${comment}`,
           )
         assert.equal(verifySignature(name, { message }, signature, publicKey), expected, `noble ${tcId} ${comment}`)
-        assert.equal(verifySignature(name, { digest: sha256(message) }, signature, publicKey), expected)
+        assert.equal(verifySignature(name, { digest: hashWith(hashes[name], message) }, signature, publicKey), expected)
         if (high) seen.highS++
         else seen[expected ? 'accepted' : 'refused']++
       }

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
+import { factsOf, isAlgorithmName } from '@popsigner/crypto/algorithm-facts'
 import { type CborValue, decodeCbor, encodeCbor } from '@popsigner/crypto/cbor'
+import { createLane } from '@popsigner/crypto/lane'
 import { openConnection } from './connection.ts'
 import type {
   Capabilities,
@@ -84,6 +86,8 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
   #socket: Socket | null = null
   #capabilities: Capabilities | null = null
   #nextId = 1
+  /** For new keys that take long: those that wait here are not in flight, and time out for nobody. */
+  readonly #slowLane = createLane(2)
   #closed = false
   #running: Promise<void> | null = null
   #retry: { readonly timer: NodeJS.Timeout; readonly wake: () => void } | null = null
@@ -144,7 +148,9 @@ export class SignerClient extends EventEmitter<{ connected: [Capabilities]; disc
   /** Makes a key. The same record id and specification give the same key, as long as the signer runs. */
   async create(recordId: Uint8Array, organizationKey: Material, spec: KeySpec): Promise<CreatedKey> {
     const fields = { record: recordId, organization_key: ofMaterial(organizationKey), spec: ofKeySpec(spec) }
-    return toCreatedKey(await this.#call('create', fields))
+    const create = (): Promise<Answer> => this.#call('create', fields)
+    const slow = isAlgorithmName(spec.algorithm) && factsOf(spec.algorithm).slow
+    return toCreatedKey(await (slow ? this.#slowLane(create) : create()))
   }
 
   /**

@@ -2,6 +2,7 @@
  * What a custodian is asked and answers. Ids are the 16 bytes of the UUID; sizes, indexes and counts are safe integers;
  * times are milliseconds since 1970 unless named otherwise.
  */
+import type { HashName, SchemeFacts } from '@popsigner/crypto/algorithm-facts'
 import type { CustodyFaults, RefusalCode } from './faults.ts'
 
 /** What an envelope holds (DESIGN.md section 4). Each operation names the kind it takes. */
@@ -84,8 +85,8 @@ export interface SignItem {
    * codec says is to be signed, a digest of 32 bytes where the algorithm signs digests, otherwise the message.
    */
   readonly input: Use
-  /** What the message is hashed with, as the leaf says; null for Ed25519 and for whatever is not `raw`. */
-  readonly hash: 'sha256' | 'keccak256' | null
+  /** What the message is hashed with, as the leaf says; null where it is signed whole, and for whatever is not `raw`. */
+  readonly hash: HashName | null
   readonly data: Uint8Array
   readonly proof?: InclusionProof
 }
@@ -109,11 +110,7 @@ export interface AlgorithmFacts {
   readonly name: string
   readonly engine: string
   readonly native: boolean
-  readonly deterministic: boolean
-  readonly input: 'digest' | 'message'
-  readonly schemes: readonly string[]
-  readonly hashes: readonly string[]
-  readonly prehashed: boolean
+  readonly schemes: readonly Omit<SchemeFacts, 'ownKey'>[]
 }
 
 /** Answer to hello: who the signer is and what it can. */

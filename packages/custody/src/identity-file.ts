@@ -74,7 +74,7 @@ export function readIdentity(
 ): { readonly spec: Spec; readonly secret: Secret } {
   const bytes = new Uint8Array(readFileSync(path))
   const start = magic.length + 4
-  const end = bytes.length - envelopeLength
+  const end = bytes.length - envelopeLength()
   if (end < start || !equal(bytes.subarray(0, magic.length), magic)) throw new RangeError('identity: of another format')
   const encoded = bytes.subarray(start, end)
   const envelope = bytes.subarray(end)

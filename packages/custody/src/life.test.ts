@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { algorithmFacts, algorithmNames } from '@popsigner/crypto/algorithm-facts'
 import { hex, utf8 } from '@popsigner/crypto/bytes'
 import { keccak256 } from '@popsigner/crypto/hash'
 import { sha256 } from '@popsigner/crypto/hash-native'
@@ -34,11 +35,11 @@ after(() => rig.close())
 
 test('a key of every algorithm is made and signs a message; the signature verifies elsewhere', async () => {
   const log = await makeLog(client)
-  for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
+  for (const algorithm of algorithmNames) {
     const key = await makeKey(client, log, { algorithm })
     const message = utf8(`a message for ${algorithm}`)
     const { results } = await client.sign([makeItem(log, key, message)])
-    const input: SignedInput = algorithm === 'ed25519' ? { message } : { message, hash: 'sha256' }
+    const input: SignedInput = { message }
     assert.equal(verifySignature(algorithm, input, signatureOf(results[0]), key.publicKey), true)
   }
 })
@@ -67,12 +68,8 @@ test('the facts of hello are those of the instance', async () => {
   assert.equal(hex(facts.identity), hex(rig.place.identity))
   assert.equal(facts.boot, rig.running.ready.boot)
   assert.deepEqual(
-    facts.algorithms.map(({ name, input, prehashed }) => [name, input, prehashed]),
-    [
-      ['secp256k1', 'digest', true],
-      ['ed25519', 'message', false],
-      ['p256', 'message', false],
-    ],
+    facts.algorithms.map(({ name, schemes }) => ({ name, schemes: schemes.map((one) => ({ ...one })) })),
+    algorithmFacts.map(({ name, schemes }) => ({ name, schemes: schemes.map(({ ownKey: _, ...scheme }) => scheme) })),
   )
   assert.equal(facts.memory.locked, rig.running.ready.locked)
   assert.equal(facts.entropyHealthy, true)
@@ -173,7 +170,7 @@ test('more keys than slots: every signature is by its own key', async () => {
   const other = await connectTo(small)
   try {
     const log = await makeLog(other)
-    const algorithms = ['secp256k1', 'ed25519', 'p256'] as const
+    const algorithms = algorithmNames
     const keys = await Promise.all(
       Array.from({ length: 150 }, (_, i) => makeKey(other, log, { algorithm: algorithms[i % 3] as string })),
     )

@@ -1,7 +1,7 @@
 import { assertBytes, concat } from '@popsigner/crypto/bytes'
 import type { Entropy } from '@popsigner/crypto/entropy'
 import { openXaes, sealXaes } from '@popsigner/crypto/xaes256gcm'
-import { nonceStart, sealedBy, sealedStart, secretLength, suite, version } from './envelope.ts'
+import { maxSecretLength, nonceStart, sealedBy, sealedLength, sealedStart, suite, version } from './envelope.ts'
 
 /** A key that seals: its id (16 bytes, in every envelope it made) and its 32 bytes. */
 export interface SealingKey {
@@ -9,22 +9,23 @@ export interface SealingKey {
   readonly bytes: Uint8Array
 }
 
-/** Seals 32 bytes under a fresh random nonce. `spec` has to be given again, the same to the bit, to open it. */
+/** Seals a secret of at most 4,096 bytes under a fresh random nonce. `spec` has to be given again, the same to the bit, to open it. */
 export function seal(by: SealingKey, entropy: Entropy, secret: Uint8Array, spec: Uint8Array): Uint8Array {
   assertBytes(by.id, 'by.id', 16)
-  assertBytes(secret, 'secret', secretLength)
+  assertBytes(secret, 'secret')
+  if (secret.length < 1 || secret.length > maxSecretLength) throw new RangeError('secret: of no length that is sealed')
   const nonce = new Uint8Array(sealedStart - nonceStart)
   entropy.fill(nonce)
   return concat(Uint8Array.of(version, suite), by.id, nonce, sealXaes(by.bytes, nonce, secret, spec))
 }
 
 /**
- * Opens into `into` (32 bytes of locked memory) and answers whether that worked; otherwise `into` holds zeros. False
+ * Opens into `into` (locked memory, of `sealedLength` bytes) and answers whether that worked; otherwise `into` holds zeros. False
  * for another key, another specification and any changed bit alike: no more is said.
  */
 export function openInto(into: Uint8Array, by: SealingKey, envelope: Uint8Array, spec: Uint8Array): boolean {
   const id = sealedBy(envelope)
-  if (id === null || id.some((byte, i) => byte !== by.id[i])) {
+  if (id === null || into.length !== sealedLength(envelope) || id.some((byte, i) => byte !== by.id[i])) {
     into.fill(0)
     return false
   }

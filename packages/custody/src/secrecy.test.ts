@@ -3,14 +3,14 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ed25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
-import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { algorithmNames, factsOf } from '@popsigner/crypto/algorithm-facts'
+import { algorithm as rowOf } from '@popsigner/crypto/algorithms'
 import { utf8 } from '@popsigner/crypto/bytes'
 import { generateRecipient, sealTo } from '@popsigner/crypto/hpke'
+import { publicKeyOf } from '@popsigner/crypto/verify'
 import { importAad, importInfo } from '@popsigner/crypto/wrapping'
 import type { CreatedKey } from './custodian.ts'
-import { connectTo, instance, makeItem, makeLog, makePlace, newId, startSigner } from './signer.fixture.ts'
+import { connectTo, instance, makeItem, makeLog, makePlace, newId, newSecret, startSigner } from './signer.fixture.ts'
 import { signerArguments } from './signer-process.ts'
 import { parseSpec } from './spec.ts'
 
@@ -44,8 +44,6 @@ function search(pid: number, needles: readonly Uint8Array[]): { locked: number; 
   return found
 }
 
-const curves = { secp256k1, ed25519, p256 } as const
-
 test('keys lie in locked memory only, and nowhere once they are destroyed', {
   skip: searchable ? false : 'needs /proc/<pid>/mem',
 }, async (t) => {
@@ -56,12 +54,13 @@ test('keys lie in locked memory only, and nowhere once they are destroyed', {
     if (!running.ready.locked) return t.skip('memory is not locked here')
     const log = await makeLog(client)
     const keys: { key: CreatedKey; secret: Uint8Array }[] = []
-    for (const algorithm of ['secp256k1', 'ed25519', 'p256'] as const) {
-      const secret = curves[algorithm].utils.randomSecretKey()
-      const publicKey = curves[algorithm].getPublicKey(secret)
+    for (const algorithm of algorithmNames) {
+      if (rowOf(algorithm).memory === 'copies') continue
+      const secret = await newSecret(algorithm)
+      const publicKey = publicKeyOf(algorithm, secret)
       const id = newId()
       const wrappingKey = await client.createWrappingKey(log.keys.organizationKey, id, '2030-01-01T00:00:00.000Z')
-      const schemes = [algorithm === 'ed25519' ? 'pure' : 'ecdsa']
+      const schemes = [factsOf(algorithm).schemes[0].name]
       const spec = {
         organization: log.organization,
         key: newId(),
@@ -114,7 +113,7 @@ test('keys lie in locked memory only, and nowhere once they are destroyed', {
     await client.destroy(keys.map(({ key }) => parseSpec(key.material.spec).key))
     for (const { key, secret } of keys) {
       // OpenSSL's objects are freed, zeroed, when Node's garbage collector finds them.
-      if (parseSpec(key.material.spec).algorithm === 'p256') continue
+      if (rowOf(parseSpec(key.material.spec).algorithm as string).engine === 'openssl') continue
       assert.deepEqual(search(pid, [secret]), { locked: 0, elsewhere: 0, places: [] })
     }
   } finally {

@@ -1,5 +1,5 @@
 import type { Material, SignAnswer, SignItem, SignResult } from './custodian.ts'
-import { envelopeLength } from './envelope.ts'
+import { sealedLength } from './envelope.ts'
 import { type RefusalCode, refusalCodes } from './faults.ts'
 import { allocateFrame, answerBit, maxFrameLength, ops, payloadStart } from './protocol.ts'
 
@@ -8,7 +8,7 @@ import { allocateFrame, answerBit, maxFrameLength, ops, payloadStart } from './p
  * big-endian; what the signer hashes lies in the frame as it is hashed (a leaf behind RFC 6962's 0x00, a material
  * behind the length of its specification), so nothing is copied:
  *
- *     u8 layout (1)
+ *     u8 layout (2)
  *     u8 n, n × (u8 length ‖ scheme name)
  *     u16 n, n × (u16 length ‖ material)                                  organization keys
  *     u16 n, n × (u16 organization key ‖ u16 length ‖ material)
@@ -17,13 +17,14 @@ import { allocateFrame, answerBit, maxFrameLength, ops, payloadStart } from './p
  *
  * material = u32 length of the specification ‖ specification ‖ envelope. `hashes` is 255 without a proof. The answer:
  *
- *     u16 n, n × (u8 status ‖ signature (64) ‖ u8 recovery id or 255) ‖ u16 n, n × organization id (16)
+ *     u16 n, n × (u8 status [‖ u8 recovery id or 255 ‖ u16 length ‖ signature]) ‖ u16 n, n × organization id (16)
  *
- * with status 0 for signed, else the position of the code in `refusalCodes` + 1.
+ * with status 0 for signed, which alone has what is in brackets, else the position of the code in `refusalCodes` + 1.
  */
-const layout = 1
+const layout = 2
 const noProof = 255
-const resultLength = 66
+/** Bytes of a result before its signature. */
+const resultHead = 4
 
 /** Most items of one frame. */
 export const maxItems = 1000
@@ -71,7 +72,16 @@ const inputs = [
   { input: 'digest', hash: null },
   { input: 'transaction', hash: null },
   { input: 'message', hash: null },
+  { input: 'raw', hash: 'sha384' },
 ] as const
+
+/** A signature as the answer holds it. */
+export interface Outcome {
+  /** At most 65,535 bytes. */
+  readonly signature: Uint8Array
+  readonly recovery?: number
+}
+
 /** What is signed and how it is hashed first. */
 export type Input = (typeof inputs)[number]
 
@@ -94,55 +104,48 @@ export function readSignFrame(frame: Buffer): SignFrame {
   return { organizationKeys, materials, items }
 }
 
-/** Room for the results of `count` items, in a frame that answers request `id`. Every item starts as refused. */
-export class SignAnswerWriter {
-  readonly #frame: Buffer
-  readonly #count: number
-
-  constructor(id: number, count: number, due: readonly Uint8Array[]) {
-    this.#frame = allocateFrame(id, ops.sign | answerBit, 4 + count * resultLength + due.length * 16)
-    this.#count = count
-    this.#frame.fill(0, payloadStart)
-    this.#frame.writeUInt16BE(count, payloadStart)
-    this.#writeDue(due)
-  }
-
-  /** The whole frame. */
-  get frame(): Buffer {
-    return this.#frame
-  }
-
-  signed(i: number, signature: Uint8Array, recovery: number | undefined): void {
-    const at = payloadStart + 2 + i * resultLength
-    this.#frame[at] = 0
-    this.#frame.set(signature, at + 1)
-    this.#frame[at + 65] = recovery ?? 255
-  }
-
-  refused(i: number, code: RefusalCode): void {
-    this.#frame[payloadStart + 2 + i * resultLength] = refusalCodes.indexOf(code) + 1
-  }
-
-  #writeDue(due: readonly Uint8Array[]): void {
-    let at = payloadStart + 2 + this.#count * resultLength
-    at = this.#frame.writeUInt16BE(due.length, at)
-    for (const organization of due) {
-      this.#frame.set(organization, at)
-      at += 16
+/** The frame that answers request `id`: a result for each item, and the organizations whose statement is due. */
+export function writeSignAnswer(
+  id: number,
+  outcomes: readonly (Outcome | RefusalCode)[],
+  due: readonly Uint8Array[],
+): Buffer {
+  let length = 4 + outcomes.length + due.length * 16
+  for (const outcome of outcomes) if (typeof outcome !== 'string') length += resultHead - 1 + outcome.signature.length
+  const frame = allocateFrame(id, ops.sign | answerBit, length)
+  let at = frame.writeUInt16BE(outcomes.length, payloadStart)
+  for (const outcome of outcomes) {
+    if (typeof outcome === 'string') {
+      frame[at++] = refusalCodes.indexOf(outcome) + 1
+      continue
     }
+    const { signature, recovery } = outcome
+    frame[at] = 0
+    frame[at + 1] = recovery ?? 255
+    frame[at + 2] = signature.length >> 8
+    frame[at + 3] = signature.length & 255
+    frame.set(signature, at + resultHead)
+    at += resultHead + signature.length
   }
+  at = frame.writeUInt16BE(due.length, at)
+  for (const organization of due) {
+    frame.set(organization, at)
+    at += 16
+  }
+  return frame
 }
 
 /** Reads an answer to `count` items. `RangeError` when it is not one. Signatures are views of the answer. */
 export function readSignAnswer(payload: Buffer, count: number): SignAnswer {
-  const dueAt = 2 + count * resultLength
-  if (payload.length < dueAt + 2 || payload.readUInt16BE(0) !== count) throw new RangeError('sign: malformed answer')
+  const cursor = { frame: payload, at: 0 }
+  if (u16(cursor) !== count) throw new RangeError('sign: malformed answer')
   const results: SignResult[] = []
-  for (let i = 0, at = 2; i < count; i++, at += resultLength) {
-    const status = payload[at] as number
-    const recovery = payload[at + 65] as number
+  for (let i = 0; i < count; i++) {
+    const status = u8(cursor)
     if (status === 0) {
-      const signature = new Uint8Array(payload.buffer, payload.byteOffset + at + 1, 64)
+      const recovery = u8(cursor)
+      const length = u16(cursor)
+      const signature = new Uint8Array(payload.buffer, payload.byteOffset + skip(cursor, length), length)
       results.push({ kind: 'signed', signature, recovery: recovery === 255 ? null : recovery })
     } else {
       const code = refusalCodes[status - 1]
@@ -150,11 +153,12 @@ export function readSignAnswer(payload: Buffer, count: number): SignAnswer {
       results.push({ kind: 'refused', code })
     }
   }
-  const due = payload.readUInt16BE(dueAt)
-  if (payload.length !== dueAt + 2 + due * 16) throw new RangeError('sign: malformed answer')
+  const due = u16(cursor)
+  const dueAt = skip(cursor, due * 16)
+  if (cursor.at !== payload.length) throw new RangeError('sign: malformed answer')
   const statementDue = Array.from(
     { length: due },
-    (_, i) => new Uint8Array(payload.subarray(dueAt + 2 + i * 16, dueAt + 18 + i * 16)),
+    (_, i) => new Uint8Array(payload.subarray(dueAt + i * 16, dueAt + 16 + i * 16)),
   )
   return { results, statementDue }
 }
@@ -215,7 +219,7 @@ export function writeSignFrame(id: number, items: readonly SignItem[]): Buffer {
 }
 
 function materialLength(material: Material): number {
-  if (material.envelope.length !== envelopeLength) throw new RangeError(`envelope: expected ${envelopeLength} bytes`)
+  if (sealedLength(material.envelope) === null) throw new RangeError('envelope: not of a length that envelopes have')
   if (material.spec.length > 4096) throw new RangeError('spec: longer than any specification')
   return material.spec.length + material.envelope.length
 }

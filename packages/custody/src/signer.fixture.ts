@@ -2,16 +2,27 @@
  * For tests: a signer process of its own in a temporary directory, the log of an organization kept in memory, and
  * leaves for it.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import {
+  type AlgorithmName,
+  factsOf,
+  type HashName,
+  isAlgorithmName,
+  type SchemeFacts,
+  schemeOf,
+} from '@popsigner/crypto/algorithm-facts'
+import { algorithm } from '@popsigner/crypto/algorithms'
 import { hex } from '@popsigner/crypto/bytes'
 import { createEntropy, kernelSource } from '@popsigner/crypto/entropy'
-import { keccak256 } from '@popsigner/crypto/hash'
+import { hashWith } from '@popsigner/crypto/hash'
 import { sha256 } from '@popsigner/crypto/hash-native'
+import { Secret } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import { createFrontier, leafHash } from '@popsigner/transparency/merkle'
 import { buildLeaf } from '@popsigner/transparency/record'
@@ -208,13 +219,14 @@ export async function makeLog(client: SignerClient): Promise<TestLog> {
 
 export async function makeKey(client: SignerClient, log: TestLog, changes: Partial<KeySpec> = {}): Promise<CreatedKey> {
   const algorithm = changes.algorithm ?? 'secp256k1'
+  const [scheme] = factsOf(isAlgorithmName(algorithm) ? algorithm : 'secp256k1').schemes
   return client.create(newId(), log.keys.organizationKey, {
     organization: log.organization,
     key: newId(),
     version: 1,
     algorithm,
-    schemes: [algorithm === 'ed25519' ? 'pure' : 'ecdsa'],
-    uses: algorithm === 'secp256k1' ? ['transaction', 'message', 'raw', 'digest'] : ['transaction', 'message', 'raw'],
+    schemes: [scheme.name],
+    uses: scheme.prehashed ? ['transaction', 'message', 'raw', 'digest'] : ['transaction', 'message', 'raw'],
     export: 'none',
     ...changes,
   })
@@ -232,12 +244,13 @@ export function makeItem(
   key: CreatedKey,
   data: Uint8Array,
   input: Use = 'raw',
-  hash?: 'sha256' | 'keccak256',
+  hash?: HashName,
 ): SignItem {
   const spec = parseSpec(key.material.spec)
-  const chosen = input !== 'raw' || spec.algorithm === 'ed25519' ? null : (hash ?? 'sha256')
-  const given = input === 'digest' || (input !== 'raw' && spec.algorithm === 'secp256k1')
-  const digest = given ? data : chosen === 'keccak256' ? keccak256(data) : sha256(data)
+  const scheme = schemeOf(factsOf(spec.algorithm as AlgorithmName), spec.schemes[0] as string) as SchemeFacts
+  const chosen = input === 'raw' ? (hash ?? scheme.hashes[0] ?? null) : null
+  const given = input === 'digest' || (input !== 'raw' && scheme.input === 'digest')
+  const digest = given ? data : hashWith(chosen ?? 'sha256', data)
   const recordId = newId()
   const leaf = buildLeaf({
     log: log.name,
@@ -249,7 +262,7 @@ export function makeItem(
     version: spec.version,
     public_key: hex(key.publicKey),
     algorithm: spec.algorithm as string,
-    scheme: spec.schemes[0] as string,
+    scheme: scheme.name,
     input,
     ...(chosen === null ? {} : { hash: chosen }),
     digest: hex(digest),
@@ -264,11 +277,21 @@ export function makeItem(
     deadline: Date.now() + 10_000,
     organizationKey: log.keys.organizationKey,
     material: key.material,
-    scheme: spec.schemes[0] as string,
+    scheme: scheme.name,
     input,
     hash: chosen,
     data,
   }
+}
+
+/** A new private key of this algorithm. */
+export async function newSecret(name: AlgorithmName): Promise<Uint8Array> {
+  const row = algorithm(name)
+  const secret = Secret.allocate(row.secretLength)
+  const entropy = createEntropy(kernelSource)
+  if (row.generateLater) await row.generateLater(entropy, secret)
+  else secret.use((into) => row.generate(entropy, into))
+  return secret.spend((bytes) => bytes.slice())
 }
 
 /** The signature of a result; fails the test for anything else. */

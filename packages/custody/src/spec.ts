@@ -33,6 +33,10 @@ const kinds: readonly MaterialKind[] = [
   'wrapping-key',
   'secret',
 ]
+
+/** Most bytes of a public key; an RSA key of 4,096 bits has 550. */
+export const maxPublicKeyLength = 1024
+
 const origins = ['generated', 'imported', 'derived'] as const
 
 /** Every use there is, in the order in which they are written. */
@@ -113,7 +117,10 @@ export function assertSpec(spec: Spec): void {
   need(spec.algorithm === null || (typeof spec.algorithm === 'string' && nameForm.test(spec.algorithm)), 'algorithm')
   need(isNameList(spec.schemes), 'schemes')
   need(isNameList(spec.uses) && spec.uses.every((use) => allUses.includes(use)), 'uses')
-  need(spec.publicKey === null || (spec.publicKey instanceof Uint8Array && spec.publicKey.length <= 256), 'public_key')
+  need(
+    spec.publicKey === null || (spec.publicKey instanceof Uint8Array && spec.publicKey.length <= maxPublicKeyLength),
+    'public_key',
+  )
   need(spec.origin === null || origins.includes(spec.origin), 'origin')
   need(spec.export === 'none' || spec.export === 'any' || isBytes(spec.export, 32), 'export')
   need(spec.parent === null || isBytes(spec.parent, 16), 'parent')

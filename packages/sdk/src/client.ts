@@ -1,10 +1,10 @@
 import type { Call, Output, RouteId } from '@popsigner/api/routes'
-import { hex, utf8 } from '@popsigner/crypto/bytes'
+import { base64, hex, utf8 } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash'
 import { type ApiKeyCalls, createApiKeyCalls, createNamespaceCalls, type NamespaceCalls } from './access.ts'
 import { type AuditCalls, createAuditCalls } from './audit.ts'
 import { allowPlainHttp, readBaseUrl } from './base-url.ts'
-import { batchBody, type SigningBatch } from './data.ts'
+import { type AggregateVerification, aggregateVerificationBody, batchBody, type SigningBatch } from './data.ts'
 import { createKeyCalls, type KeyCalls } from './keys.ts'
 import { createTransactionCalls, type TransactionCalls } from './transactions.ts'
 import { type CallOptions, createTransport, sleep, type Transport } from './transport.ts'
@@ -80,6 +80,24 @@ export class PopSigner {
    */
   async signBatch(batch: SigningBatch, options?: CallOptions): Promise<Output<'sign.batch'>> {
     return this.#transport.call('sign.batch', { body: batchBody(batch) }, options)
+  }
+
+  /** One BLS signature that stands for many: bytes, or base64. The server adds them; no key is needed. */
+  async aggregateSignatures(
+    signatures: readonly (Uint8Array | string)[],
+    options?: CallOptions,
+  ): Promise<Output<'signatures.aggregate'>> {
+    const body = { signatures: signatures.map((one) => (typeof one === 'string' ? one : base64(one))) }
+    return this.#transport.call('signatures.aggregate', { body }, options)
+  }
+
+  /** Asks the server whether an aggregated BLS signature stands for those of these keys over one message, or one each. */
+  async verifyAggregate(
+    verification: AggregateVerification,
+    options?: CallOptions,
+  ): Promise<Output<'signatures.verifyAggregate'>> {
+    const body = aggregateVerificationBody(verification)
+    return this.#transport.call('signatures.verifyAggregate', { body }, options)
   }
 
   /** Who the signer is, as the server says; not compared with what is pinned. */

@@ -50,11 +50,29 @@ export function batchBody(batch: SigningBatch): BatchBody {
   }
 }
 
-/** The 64 bytes (R and S) of a signature as the API answers it. `RangeError` for an answer that is not 64 bytes. */
+/** An aggregated BLS signature, the keys (lower-case hex), and one message that all signed, or one for each. */
+export interface AggregateVerification {
+  readonly publicKeys: readonly string[]
+  readonly messages: readonly Data[]
+  readonly signature: Uint8Array | string
+}
+
+/** The body of `signatures.verifyAggregate`. */
+export function aggregateVerificationBody({
+  publicKeys,
+  messages,
+  signature,
+}: AggregateVerification): Call<'signatures.verifyAggregate'>['body'] {
+  return {
+    public_keys: [...publicKeys],
+    messages: messages.map((message, i) => encodeData(message, `messages[${i}].data`)),
+    signature: signature instanceof Uint8Array ? base64(signature) : signature,
+  }
+}
+
+/** The bytes of a signature as the API answers it. `RangeError` for text that is not base64. */
 export function signatureBytes(answer: { readonly signature: string }): Uint8Array {
-  const bytes = fromBase64(answer.signature)
-  if (bytes.length !== 64) throw new RangeError(`signature: expected 64 bytes, got ${bytes.length}`)
-  return bytes
+  return fromBase64(answer.signature)
 }
 
 function encodeData(given: Data, name: string): { data: string; encoding: 'base64' | 'hex' | 'utf8' } {

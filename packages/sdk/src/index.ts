@@ -4,8 +4,18 @@
  * The class that calls the server, what verifies without it, and the errors of both.
  */
 export type { Call, Input, Output, RouteId } from '@popsigner/api/routes'
-export type { AlgorithmName, HashName } from '@popsigner/crypto/algorithm-facts'
-export { type SignedInput, verifySignature } from '@popsigner/crypto/verify'
+export {
+  type AlgorithmFacts,
+  type AlgorithmName,
+  algorithmFacts,
+  algorithmNames,
+  type HashName,
+  hashNames,
+  type SchemeFacts,
+  type SchemeName,
+  schemeNames,
+} from '@popsigner/crypto/algorithm-facts'
+export { publicKeyOf, type SignedInput, verifySignature } from '@popsigner/crypto/verify'
 export type { VerifierKey } from '@popsigner/transparency/checkpoint'
 export type { Receipt } from '@popsigner/transparency/receipt'
 export type { LeafRecord } from '@popsigner/transparency/record'
@@ -23,6 +33,7 @@ export {
 export { allowPlainHttp } from './base-url.ts'
 export { PopSigner, type PopSignerOptions } from './client.ts'
 export {
+  type AggregateVerification,
   type Data,
   type Signing,
   type SigningBatch,

@@ -2,9 +2,17 @@
  * Verifies receipts without a server: that the record is in the log of a key known beforehand, and, with a signature
  * and its data, that the signature is what the record says was signed.
  */
-import { type AlgorithmFacts, factsOf, isAlgorithmName } from '@popsigner/crypto/algorithm-facts'
+import {
+  type AlgorithmName,
+  digestLengths,
+  factsOf,
+  type HashName,
+  isAlgorithmName,
+  type SchemeFacts,
+  schemeOf,
+} from '@popsigner/crypto/algorithm-facts'
 import { equal, fromBase64, fromHex, hex } from '@popsigner/crypto/bytes'
-import { keccak256, sha256 } from '@popsigner/crypto/hash'
+import { hashWith, sha256 } from '@popsigner/crypto/hash'
 import { verifySignature } from '@popsigner/crypto/verify'
 import {
   decodeVerifierKey,
@@ -44,7 +52,7 @@ export interface ReceiptResult extends Omit<BaseResult, 'checks'> {
 
 /** What a receipt of a signature can be compared with. */
 export interface Evidence {
-  /** 64 bytes, or base64 of them. For ed25519 it can be checked only with `data`. */
+  /** The signature, or base64 of it. Where the message is signed whole it can be checked only with `data`. */
   readonly signature?: Uint8Array | string
   /** The data as it was given for signing: the message, or the digest where `prehashed` was set. */
   readonly data?: Uint8Array
@@ -126,15 +134,15 @@ function judgeData(leaf: LeafOf<'key.signed'>, data: Uint8Array): string | null 
 
 /** What the leaf's `digest` must be for this data; null where the leaf says something that is not known here. */
 function digestOf(leaf: LeafOf<'key.signed'>, data: Uint8Array): Uint8Array | null {
-  const facts = rowOf(leaf)
-  if (facts === null) return null
-  if (leaf.input === 'digest') return facts.prehashed && leaf.hash === undefined && data.length === 32 ? data : null
+  const scheme = rowOf(leaf)?.scheme
+  if (scheme === undefined) return null
+  if (leaf.input === 'digest')
+    return scheme.prehashed && leaf.hash === undefined && data.length === digestLengthOf(scheme) ? data : null
   if (leaf.input !== 'raw') return null
   // A scheme that takes the message whole has no hash to name; its leaf holds SHA-256 of the message.
-  if (facts.hashes.length === 0) return leaf.hash === undefined ? sha256(data) : null
-  if (leaf.hash === 'sha256' && facts.hashes.includes('sha256')) return sha256(data)
-  if (leaf.hash === 'keccak256' && facts.hashes.includes('keccak256')) return keccak256(data)
-  return null
+  if (scheme.hashes.length === 0) return leaf.hash === undefined ? sha256(data) : null
+  const hash = scheme.hashes.find((name) => name === leaf.hash)
+  return hash === undefined ? null : hashWith(hash, data)
 }
 
 /** Null where the signature is valid over what the record says was signed, otherwise why not. */
@@ -143,8 +151,8 @@ function judgeSignature(
   given: Uint8Array | string,
   data: Uint8Array | undefined,
 ): string | null {
-  const facts = rowOf(leaf)
-  if (facts === null) return 'The algorithm or scheme in the record is not known here.'
+  const row = rowOf(leaf)
+  if (row === null) return 'The algorithm or scheme in the record is not known here.'
   let signature: Uint8Array
   try {
     signature = typeof given === 'string' ? fromBase64(given.trim()) : given
@@ -153,20 +161,30 @@ function judgeSignature(
   }
   const publicKey = fromHex(leaf.public_key)
   const invalid = 'The signature is not over this under the public key in the record.'
-  if (facts.hashes.length === 0) {
-    if (leaf.input !== 'raw') return `${facts.name} signs the message itself, which the chain's codec makes.`
+  const { algorithm, scheme } = row
+  if (scheme.hashes.length === 0) {
+    if (leaf.input !== 'raw') return `${algorithm} signs the message itself, which the chain's codec makes.`
     if (data === undefined)
-      return `${facts.name} signs the message itself: the signature can be checked only with the data.`
-    return verifySignature(facts.name, { message: data }, signature, publicKey) ? null : invalid
+      return `${algorithm} signs the message itself: the signature can be checked only with the data.`
+    return verifySignature(algorithm, { message: data, scheme: scheme.name }, signature, publicKey) ? null : invalid
   }
   const digest = fromHex(leaf.digest)
-  if (digest.length !== 32) return 'The digest in the record has another length than those of this algorithm.'
-  return verifySignature(facts.name, { digest }, signature, publicKey) ? null : invalid
+  if (digest.length !== digestLengthOf(scheme))
+    return 'The digest in the record has another length than those of this algorithm.'
+  return verifySignature(algorithm, { digest, scheme: scheme.name }, signature, publicKey) ? null : invalid
 }
 
-/** The row of the leaf's algorithm where its scheme is that row's, otherwise null. */
-function rowOf(leaf: LeafOf<'key.signed'>): AlgorithmFacts | null {
-  if (!isAlgorithmName(leaf.algorithm)) return null
-  const facts = factsOf(leaf.algorithm)
-  return facts.schemes.includes(leaf.scheme) ? facts : null
+/** The leaf's algorithm and scheme where they are known here, otherwise null. */
+function rowOf({
+  algorithm,
+  scheme: name,
+}: LeafOf<'key.signed'>): { readonly algorithm: AlgorithmName; readonly scheme: SchemeFacts } | null {
+  if (!isAlgorithmName(algorithm)) return null
+  const scheme = schemeOf(factsOf(algorithm), name)
+  return scheme === undefined ? null : { algorithm, scheme }
+}
+
+/** All hashes of a scheme have digests of one length. */
+function digestLengthOf({ hashes }: SchemeFacts): number {
+  return digestLengths[hashes[0] as HashName]
 }

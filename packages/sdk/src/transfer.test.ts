@@ -4,9 +4,9 @@ import { p256 } from '@noble/curves/nist.js'
 import { base64, fromBase64, fromHex, hex } from '@popsigner/crypto/bytes'
 import { generateRecipient, openWith, sealTo } from '@popsigner/crypto/hpke'
 import { decodeTypeId } from '@popsigner/crypto/typeid'
+import { publicKeyOf } from '@popsigner/crypto/verify'
 import { exportAad, exportInfo, importAad, importInfo } from '@popsigner/crypto/wrapping'
 import { PopSigner } from './client.ts'
-import { publicKeyOf } from './public-key.ts'
 import {
   type Answers,
   answersOf,

@@ -11,10 +11,9 @@ import { assertBytes, base64, concat, equal, fromBase64, fromHex, hex, utf8 } fr
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import { generateRecipient, openWith, type Recipient, sealTo } from '@popsigner/crypto/hpke'
 import { decodeTypeId } from '@popsigner/crypto/typeid'
-import { verifySignature } from '@popsigner/crypto/verify'
+import { publicKeyOf, verifySignature } from '@popsigner/crypto/verify'
 import { exportAad, exportInfo, importAad, importInfo } from '@popsigner/crypto/wrapping'
 import { TrustError } from './errors.ts'
-import { publicKeyOf } from './public-key.ts'
 import type { CallOptions, Transport } from './transport.ts'
 import type { PinnedIdentity, Trust } from './trust.ts'
 
@@ -23,7 +22,8 @@ type ImportBody = Call<'keys.import'>['body']
 /** A private key and what is to become of it. */
 export interface KeyToImport extends Omit<ImportBody, 'public_key' | 'wrapping_key_id' | 'enc' | 'ciphertext'> {
   /**
-   * The 32 bytes: the scalar, big-endian, or the seed of RFC 8032. They stay the caller's, to wipe when this is done.
+   * In the form of its algorithm (docs/formats.md#private-keys): mostly 32 bytes, the scalar, big-endian, or the seed of
+   * RFC 8032. They stay the caller's, to wipe when this is done.
    */
   readonly privateKey: Uint8Array
 }
@@ -45,7 +45,7 @@ export interface ExportKeyOptions extends Omit<CallOptions, 'idempotencyKey' | '
 
 /** A private key that came out. */
 export interface ExportedPrivateKey {
-  /** 32 bytes, the caller's to wipe. Whoever has them signs where no record is made. */
+  /** In the form of its algorithm, the caller's to wipe. Whoever has them signs where no record is made. */
   readonly privateKey: Uint8Array
   readonly algorithm: AlgorithmName
   /** Lower-case hex; checked to be the private key's. */
@@ -76,14 +76,14 @@ export async function importKey(
   { privateKey: given, ...key }: KeyToImport,
   options?: ImportKeyOptions,
 ): Promise<Output<'keys.import'>> {
-  assertBytes(given, 'privateKey', 32)
   const algorithm = key.algorithm ?? 'secp256k1'
   if (!isAlgorithmName(algorithm)) throw new RangeError('algorithm: not in the table')
+  assertBytes(given, 'privateKey', factsOf(algorithm).secretLength)
   const { exportable, export: ruleGiven, ...rest } = key
   if (exportable !== undefined && ruleGiven !== undefined && exportable !== (ruleGiven !== 'none'))
     throw new RangeError('export: must not contradict exportable')
   const rule = readExportTerms(key)
-  const schemes = key.schemes ?? (factsOf(algorithm).schemes.slice(0, 1) as ('ecdsa' | 'pure')[])
+  const schemes = key.schemes ?? [factsOf(algorithm).schemes[0].name]
   const uses = allUses.filter((use) => key.uses === undefined || key.uses.includes(use))
   const privateKey = given.slice()
   try {
@@ -146,7 +146,7 @@ export async function exportKey(
     if (!isAlgorithmName(sealed.algorithm)) throw mismatch('a key of an unknown algorithm came back')
     privateKey = await open(sealed, recipient)
     if (privateKey === null) throw new TrustError('export.cannot_open', 'what came back cannot be opened', { key: id })
-    if (privateKey.length !== 32 || !isPrivateKeyOf(sealed.algorithm, privateKey, sealed.public_key))
+    if (!isPrivateKeyOf(sealed.algorithm, privateKey, sealed.public_key))
       throw mismatch('what came back is not the private key of its public key')
     done = true
     return {

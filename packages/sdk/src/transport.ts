@@ -252,10 +252,13 @@ function pauseAfter(error: unknown, id: RouteId, route: Route, attempts: number,
   return Math.max(pause, error.retryAfterSeconds * 1_000)
 }
 
+/** Routes that only compute: repeated freely. */
+const pureRoutes: readonly RouteId[] = ['keys.verify', 'signatures.aggregate', 'signatures.verifyAggregate']
+
 /** Whether doing it twice does nothing that doing it once does not. */
 function canRepeat(id: RouteId, route: Route): boolean {
   // Verifying is a POST for the size of what it takes; it changes nothing.
-  return route.method === 'GET' || route.method === 'DELETE' || route.idempotent || id === 'keys.verify'
+  return route.method === 'GET' || route.method === 'DELETE' || route.idempotent || pureRoutes.includes(id)
 }
 
 function randomText(): string {

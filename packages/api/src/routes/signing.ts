@@ -1,7 +1,17 @@
 import type { Route } from '../route.ts'
-import { signature, signatures, signing, signingBatch, verification, verificationResult } from '../schemas/signing.ts'
+import {
+  aggregateSignature,
+  aggregateVerification,
+  aggregation,
+  signature,
+  signatures,
+  signing,
+  signingBatch,
+  verification,
+  verificationResult,
+} from '../schemas/signing.ts'
 import { byId } from './parameters.ts'
-import { sampleKeyId, sampleKeyId2, sampleSignature, sampleSigned } from './samples.ts'
+import { sampleBytes, sampleKeyId, sampleKeyId2, sampleSignature, sampleSigned } from './samples.ts'
 
 /** Routes that sign and verify. */
 export const signingRoutes = {
@@ -21,6 +31,7 @@ export const signingRoutes = {
       'key.version_not_found',
       'key.state_forbids',
       'key.use_not_allowed',
+      'key.scheme_not_allowed',
       'sign.hash_not_allowed',
       'sign.digest_length',
       'sign.data_invalid',
@@ -34,7 +45,7 @@ export const signingRoutes = {
     idempotent: true,
     summary: 'Sign',
     description:
-      'The record is durable before the key is touched, and its id comes with the signature. Repeated with the same `Idempotency-Key`, the answer names the same record and takes no second quota; the signature is made again: the same bytes for secp256k1 and ed25519, another valid one for p256.',
+      'The record is durable before the key is touched, and its id comes with the signature. Repeated with the same `Idempotency-Key`, the answer names the same record and takes no second quota; the signature is made again: the same bytes where the scheme is `deterministic` in `GET /v1/signer`, otherwise another valid one over the same digest.',
     example: {
       params: { id: sampleKeyId },
       request: { data: 'aGVsbG8=', encoding: 'base64', prehashed: false },
@@ -95,6 +106,7 @@ export const signingRoutes = {
       'key.not_found',
       'key.version_not_found',
       'key.state_forbids',
+      'key.scheme_not_allowed',
       'sign.hash_not_allowed',
       'sign.digest_length',
       'sign.data_invalid',
@@ -108,6 +120,49 @@ export const signingRoutes = {
       request: { data: 'aGVsbG8=', encoding: 'base64', prehashed: false, signature: sampleSignature },
       response: { valid: true },
       cli: `popsigner verify ${sampleKeyId} --data hello --encoding utf8 --signature '${sampleSignature}'`,
+    },
+  },
+  'signatures.aggregate': {
+    method: 'POST',
+    path: '/v1/signatures/aggregate',
+    group: 'Signing',
+    scope: 'api:keys:read',
+    body: aggregation,
+    status: 200,
+    response: aggregateSignature,
+    errors: [],
+    idempotent: false,
+    summary: 'Aggregate BLS signatures',
+    description:
+      'One signature that stands for many, by the ciphersuite of Ethereum. A signature that is no point of the group is refused by its place, as `signatures[2]`. It needs no private key and leaves no record.',
+    example: {
+      request: { signatures: [sampleBytes(96), sampleBytes(96)] },
+      response: { signature: sampleBytes(96) },
+      cli: `popsigner signatures aggregate '${sampleBytes(96)}' '${sampleBytes(96)}'`,
+    },
+  },
+  'signatures.verifyAggregate': {
+    method: 'POST',
+    path: '/v1/signatures/verify-aggregate',
+    group: 'Signing',
+    scope: 'api:keys:read',
+    body: aggregateVerification,
+    maxBodyBytes: 3_145_728,
+    status: 200,
+    response: verificationResult,
+    errors: ['sign.data_invalid'],
+    idempotent: false,
+    summary: 'Verify an aggregated BLS signature',
+    description:
+      'Whether the signature stands for those of all these keys, each over its message or all over the only one. A malformed key or signature is not valid. It needs no private key and leaves no record.',
+    example: {
+      request: {
+        public_keys: ['a4'.repeat(48)],
+        messages: [{ data: 'aGVsbG8=', encoding: 'base64' }],
+        signature: sampleBytes(96),
+      },
+      response: { valid: true },
+      cli: `popsigner signatures verify-aggregate '${sampleBytes(96)}' --public-key ${'a4'.repeat(48)} --data hello`,
     },
   },
 } as const satisfies Record<string, Route>

@@ -4,7 +4,7 @@ import { byId } from './parameters.ts'
 import { sampleBytes, sampleHpkeKey, sampleKey, sampleKeyId, samplePublicKey, sampleRecordId } from './samples.ts'
 
 const hpke =
-  'HPKE (RFC 9180) base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The plaintext is the 32 raw bytes of the private key.'
+  'HPKE (RFC 9180) base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. The plaintext is the private key as docs/formats.md has it for the algorithm: 32 raw bytes for most.'
 
 /** Routes that bring a key in and give one out, sealed from end to end. */
 export const transferRoutes = {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { algorithmName, maxSecretLength, publicKeyText, scheme } from './algorithms.ts'
 import {
   base64,
   base64Of,
@@ -21,16 +22,6 @@ import {
   wrappingKeyId,
 } from './fields.ts'
 
-/** Algorithms whose keys this API makes. */
-export const algorithmName = z
-  .enum(['secp256k1', 'ed25519', 'p256'])
-  .meta({ id: 'Algorithm', description: 'Algorithm of a key. It never changes.' })
-
-/** A way a key signs. */
-export const scheme = z
-  .enum(['ecdsa', 'pure'])
-  .meta({ id: 'Scheme', description: '`ecdsa` for secp256k1 and p256, `pure` (PureEdDSA) for ed25519.' })
-
 /** What a key may be asked for. */
 export const use = z.enum(['transaction', 'message', 'raw', 'digest']).meta({
   id: 'Use',
@@ -49,7 +40,7 @@ function distinct(values: readonly string[]): boolean {
   return new Set(values).size === values.length
 }
 
-const schemes = z.array(scheme).min(1).max(2).refine(distinct, 'must not name a scheme twice')
+const schemes = z.array(scheme).min(1).max(16).refine(distinct, 'must not name a scheme twice')
 const uses = z.array(use).min(1).max(4).refine(distinct, 'must not name a use twice')
 
 const metadataKey = z
@@ -96,11 +87,6 @@ const addressFields = {
     .nullable()
     .describe('Ethereum address with EIP-55 checksum; `null` unless the algorithm is secp256k1.'),
 }
-
-const publicKeyText = z
-  .string()
-  .regex(/^(?:[0-9a-f]{64}|0[23][0-9a-f]{64})$/, 'must be 32 or 33 bytes of lower-case hex')
-  .describe('Lower-case hex: SEC1 compressed (33 bytes) for secp256k1 and p256, 32 bytes for ed25519.')
 
 /** One generation of a key's material. */
 const keyVersionInfo = z
@@ -304,7 +290,9 @@ const hpkePublicKey = z.string().regex(/^04[0-9a-f]{128}$/, 'must be 65 bytes of
 
 const sealedFields = {
   enc: base64Of(65).describe('HPKE encapsulated key, base64 of 65 bytes.'),
-  ciphertext: base64Of(48).describe('HPKE ciphertext of the 32-byte private key, base64 of 48 bytes.'),
+  ciphertext: base64(maxSecretLength + 16).describe(
+    'HPKE ciphertext of the private key, base64: 16 bytes longer than the key, which has 32 but for algorithms that say otherwise in docs/formats.md.',
+  ),
 }
 
 /** `POST /v1/keys/import/wrapping-key`. */

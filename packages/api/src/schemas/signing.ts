@@ -1,18 +1,12 @@
 import { z } from 'zod'
 import { type ProblemCode, problemCodes } from '../problems.ts'
-import { base64, keyId, keyVersion, lookupId, maxDataBytes, maxSignItems, recordId } from './fields.ts'
+import { digestForms, digestLength, hashName, maxSignatureLength, scheme, signatureForms } from './algorithms.ts'
+import { base64, base64Of, hex, keyId, keyVersion, lookupId, maxDataBytes, maxSignItems, recordId } from './fields.ts'
 
 /** How `data` is written. */
 const dataEncoding = z
   .enum(['base64', 'hex', 'utf8'])
   .meta({ id: 'DataEncoding', description: 'How `data` is written. base64 is canonical and padded.' })
-
-/** Hash of data that the server hashes. */
-export const hashName = z.enum(['sha256', 'keccak256']).meta({
-  id: 'Hash',
-  description:
-    'The hash that goes into the signature. secp256k1: `sha256` (the default) or `keccak256`; p256: `sha256`; ed25519: none, leave it out. Beside `prehashed` it names the function that made the digest.',
-})
 
 // Hex is the longest way to write the same bytes; what they decode to is measured by the server.
 const data = z
@@ -20,7 +14,11 @@ const data = z
   .max(maxDataBytes * 2)
   .describe('What to sign, at most 1 MiB decoded.')
 
-const prehashed = z.boolean().describe('`data` is the digest itself (32 bytes). Only secp256k1 takes one.')
+const prehashed = z.boolean().describe(`\`data\` is the digest itself (${digestLength} bytes). ${digestForms}`)
+
+const namedScheme = scheme
+  .optional()
+  .describe('How it is signed: one of the schemes of the key. Default: the first of them.')
 
 const namedVersion = keyVersion.optional().describe('The version that signs. Default: the primary one.')
 
@@ -31,13 +29,14 @@ export const signing = z
     encoding: dataEncoding.default('base64'),
     prehashed: prehashed.default(false),
     hash: hashName.optional(),
+    scheme: namedScheme,
     key_version: namedVersion,
   })
   .meta({ id: 'Signing' })
 
 const signatureFields = {
   key_id: keyId,
-  signature: base64(64).describe('64 bytes in base64: R ‖ S, big-endian; for ed25519 as RFC 8032 has it.'),
+  signature: base64(maxSignatureLength).describe(`Base64. ${signatureForms}`),
   public_key: z.string().describe('Public key of the version that signed, lower-case hex.'),
   key_version: keyVersion.describe('The version that signed.'),
   recovery_id: z
@@ -64,6 +63,7 @@ export const signingBatch = z
             encoding: dataEncoding.optional(),
             prehashed: prehashed.optional(),
             hash: hashName.optional(),
+            scheme: namedScheme,
             key_version: namedVersion,
           })
           .meta({ id: 'SigningItem' }),
@@ -74,6 +74,7 @@ export const signingBatch = z
     encoding: dataEncoding.default('base64'),
     prehashed: prehashed.default(false),
     hash: hashName.optional(),
+    scheme: namedScheme,
   })
   .meta({ id: 'SigningBatch' })
 
@@ -104,10 +105,54 @@ export const verification = z
     encoding: dataEncoding.default('base64'),
     prehashed: prehashed.default(false),
     hash: hashName.optional(),
+    scheme: scheme.optional().describe('How it was signed. Default: the first scheme of the key.'),
     signature: base64(1024).describe('The signature in base64. One of the wrong length is not valid.'),
     key_version: keyVersion.optional().describe('The version that signed. Default: the primary one.'),
   })
   .meta({ id: 'Verification' })
+
+/** Most parts of an aggregate of BLS signatures. */
+export const maxAggregated = 128
+
+const blsSignature = base64Of(96).describe('A BLS signature: 96 bytes in base64.')
+
+/** `POST /v1/signatures/aggregate`. */
+export const aggregation = z
+  .strictObject({
+    signatures: z
+      .array(blsSignature)
+      .min(1)
+      .max(maxAggregated)
+      .describe(`BLS signatures of keys of bls12-381, of any origin; at most ${maxAggregated}.`),
+  })
+  .meta({ id: 'Aggregation' })
+
+export const aggregateSignature = z
+  .strictObject({ signature: blsSignature.describe('The signature that stands for all of them.') })
+  .meta({ id: 'AggregateSignature' })
+
+/** `POST /v1/signatures/verify-aggregate`. */
+export const aggregateVerification = z
+  .strictObject({
+    public_keys: z
+      .array(hex(48))
+      .min(1)
+      .max(maxAggregated)
+      .describe('Public keys of bls12-381 in lower-case hex, of any origin.'),
+    messages: z
+      .array(z.strictObject({ data, encoding: dataEncoding.default('base64') }))
+      .min(1)
+      .max(maxAggregated)
+      .describe(
+        'One message that all keys signed, or one for each key in their order. For one message, proofs of possession of all keys must have been verified before: without, a key can be made up so that it cancels the others.',
+      ),
+    signature: blsSignature.describe('The aggregated signature.'),
+  })
+  .refine(({ messages, public_keys }) => messages.length === 1 || messages.length === public_keys.length, {
+    path: ['messages'],
+    message: 'must be one, or as many as public_keys',
+  })
+  .meta({ id: 'AggregateVerification' })
 
 export const verificationResult = z
   .strictObject({

@@ -1,7 +1,6 @@
 import { z } from 'zod'
+import { algorithmName, hashName, scheme } from './algorithms.ts'
 import { hex, organizationId, text } from './fields.ts'
-import { algorithmName, scheme } from './keys.ts'
-import { hashName } from './signing.ts'
 
 /** `GET /v1/signer`: who the signer is, to pin on first use, and what it can do. */
 export const signer = z
@@ -17,11 +16,19 @@ export const signer = z
           name: algorithmName,
           engine: z.string().describe('The library that signs.'),
           native: z.boolean().describe('False where a slower engine stands in for the native library.'),
-          deterministic: z.boolean().describe('Whether the same input gives the same signature.'),
-          input: z.enum(['digest', 'message']).describe('What the algorithm signs.'),
-          schemes: z.array(scheme).describe('The first is the default.'),
-          hashes: z.array(hashName).describe('What `hash` may be. The first is the default.'),
-          prehashed: z.boolean().describe('Whether a caller may give the digest.'),
+          schemes: z
+            .array(
+              z
+                .strictObject({
+                  name: scheme,
+                  input: z.enum(['digest', 'message']).describe('What the library takes.'),
+                  hashes: z.array(hashName).describe('What `hash` may be. The first is the default.'),
+                  prehashed: z.boolean().describe('Whether a caller may give the digest.'),
+                  deterministic: z.boolean().describe('Whether the same input gives the same signature.'),
+                })
+                .meta({ id: 'SchemeFacts' }),
+            )
+            .describe('How its keys sign. The first is the default.'),
         })
         .meta({ id: 'AlgorithmFacts' }),
     ),

@@ -145,18 +145,21 @@ export const accountCommands: readonly CommandRow[] = [
         ['log', signer.log],
         ['identity', signer.verifier_key],
         ['locked memory', signer.locked_memory ? 'yes' : 'no: opened keys may be swapped to disk'],
-        ...signer.algorithms.map(
-          ({ name, engine, native, deterministic, hashes, prehashed }) =>
-            [
-              name,
+        ...signer.algorithms.flatMap(({ name, engine, native, schemes }) =>
+          schemes.map(
+            (scheme, place) =>
               [
-                engine,
-                native ? 'native' : 'slower engine',
-                deterministic ? 'deterministic' : 'random nonce',
-                ...hashes,
-                ...(prehashed ? ['digests'] : []),
-              ].join(', '),
-            ] as const,
+                place === 0 ? name : '',
+                [
+                  scheme.name,
+                  engine,
+                  native ? 'native' : 'no native engine',
+                  scheme.deterministic ? 'deterministic' : 'random',
+                  ...scheme.hashes,
+                  ...(scheme.prehashed ? ['digests'] : []),
+                ].join(', '),
+              ] as const,
+          ),
         ),
       ])
     },

@@ -1,3 +1,4 @@
+import { type HashName, hashNames, type SchemeName, schemeNames } from '@popsigner/sdk'
 import type { Given, OptionRow } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { readValue } from '../input.ts'
@@ -5,9 +6,6 @@ import type { Session } from '../session.ts'
 
 /** How data can be written. */
 export type Encoding = 'base64' | 'hex' | 'utf8'
-
-/** Hashes that can be asked for. */
-export type Hash = 'sha256' | 'keccak256'
 
 /** How data stands on the command line; the same wherever data is given. */
 export const dataOptions: readonly OptionRow[] = [
@@ -18,8 +16,8 @@ export const dataOptions: readonly OptionRow[] = [
       'How the data is written: utf8 (text as it stands; the default), hex or base64. Bytes of a file need none.',
     choices: ['utf8', 'hex', 'base64'],
   },
-  { flags: '--prehashed', description: 'The data is the 32-byte digest itself (secp256k1 only).' },
-  { flags: '--hash <hash>', description: 'sha256 or, for secp256k1, keccak256.', choices: ['sha256', 'keccak256'] },
+  { flags: '--prehashed', description: 'The data is the digest itself, where the scheme takes one.' },
+  { flags: '--hash <hash>', description: 'The hash of the data, where the scheme has several.', choices: hashNames },
 ]
 
 /** The data of a command as bytes. Throws a usage `Failure` where there is none or it is not written as said. */
@@ -56,8 +54,20 @@ function decode(text: string, encoding: 'hex' | 'base64'): Buffer {
   )
 }
 
-/** What a command says about the hash, as the API takes it. */
-export function hashing(given: Given): { prehashed?: boolean; hash?: Hash } {
-  const hash = given.text('hash') as Hash | undefined
-  return { ...(given.flag('prehashed') && { prehashed: true }), ...(hash !== undefined && { hash }) }
+/** How data is signed; for the commands that ask the server. */
+export const schemeOption: OptionRow = {
+  flags: '--scheme <scheme>',
+  description: 'How it is signed. Default: the first of the key’s schemes.',
+  choices: schemeNames,
+}
+
+/** What a command says about hash and scheme, as the API takes it. */
+export function hashing(given: Given): { prehashed?: boolean; hash?: HashName; scheme?: SchemeName } {
+  const hash = given.text('hash') as HashName | undefined
+  const scheme = given.text('scheme') as SchemeName | undefined
+  return {
+    ...(given.flag('prehashed') && { prehashed: true }),
+    ...(hash !== undefined && { hash }),
+    ...(scheme !== undefined && { scheme }),
+  }
 }

@@ -1,11 +1,8 @@
-import type { Key } from '@popsigner/sdk'
+import { algorithmNames, type Key, schemeNames } from '@popsigner/sdk'
 import type { Given, OptionRow } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { chooseNamespace } from '../find.ts'
 import type { Session } from '../session.ts'
-
-/** Algorithms whose keys can be made. */
-export const algorithms = ['secp256k1', 'ed25519', 'p256']
 
 /** What a key can be asked for. */
 export const uses = ['transaction', 'message', 'raw', 'digest']
@@ -19,8 +16,15 @@ export const termOptions: readonly OptionRow[] = [
   },
   {
     flags: '--algorithm <name>',
-    description: 'secp256k1 (the default), ed25519 or p256. It never changes.',
-    choices: algorithms,
+    description: 'secp256k1 unless given. It never changes.',
+    choices: algorithmNames,
+  },
+  {
+    flags: '--scheme <scheme>',
+    description:
+      'How the key may sign; several times or with commas. Default: the first scheme of its algorithm (popsigner signer lists them).',
+    many: 'commas',
+    choices: schemeNames,
   },
   {
     flags: '--exportable',
@@ -58,6 +62,7 @@ export async function readTerms(session: Session, given: Given) {
     namespace: await chooseNamespace(session, given.text('namespace')),
     ...(algorithm !== undefined && { algorithm }),
     ...(exportTo === undefined ? given.flag('exportable') && { exportable: true } : { export: exportTo.toLowerCase() }),
+    ...(given.list('scheme') && { schemes: [...(given.list('scheme') ?? [])] as Key['schemes'] }),
     ...(given.list('use') && { uses: [...(given.list('use') ?? [])] as Key['uses'] }),
     ...(metadata !== undefined && { metadata }),
     ...(days !== undefined && { rotate_every_days: days }),

@@ -1,9 +1,10 @@
-import type { Key } from '@popsigner/sdk'
+import { algorithmNames, type Key, schemeNames } from '@popsigner/sdk'
+import { type PublicKeyFormat, writePublicKey } from '@popsigner/sdk/key-encodings'
 import type { ArgumentRow, CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
-import { algorithms, readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
+import { readMetadata, readTerms, termOptions, uses } from './key-terms.ts'
 import { showKey, showKeys, whereOf } from './show-key.ts'
 
 const keyArgument: ArgumentRow = {
@@ -104,7 +105,7 @@ export const keyCommands: readonly CommandRow[] = [
     options: [
       { flags: '--namespace <name>', description: 'Only keys of this namespace.', completes: 'namespaces' },
       { flags: '--name <name>', description: 'Only keys of this name.' },
-      { flags: '--algorithm <name>', description: 'Only keys of this algorithm.', choices: algorithms },
+      { flags: '--algorithm <name>', description: 'Only keys of this algorithm.', choices: algorithmNames },
       { flags: '--state <state>', description: 'Only keys in this state.', choices: states },
       { flags: '--limit <number>', description: 'How many; 50 unless given.', whole: [1, 100] },
       { flags: '--all', description: 'All of them, page after page.' },
@@ -132,16 +133,34 @@ export const keyCommands: readonly CommandRow[] = [
     summary: 'Show a key',
     description: 'What the key is, what it may do, its addresses and its versions.',
     arguments: [keyArgument],
-    examples: ['popsigner keys get production/first', 'popsigner keys get first --json'],
+    options: [
+      {
+        flags: '--format <format>',
+        description: 'Print the public key alone: hex, pem (SPKI) or jwk.',
+        choices: ['hex', 'pem', 'jwk'],
+      },
+    ],
+    examples: [
+      'popsigner keys get production/first',
+      'popsigner keys get first --json',
+      'popsigner keys get first --format pem',
+    ],
     speaksTo: 'api',
     calls: ['keys.get', 'keys.list'],
-    run: async (session, given) => showKey(session, await findKey(session, given.argument(0))),
+    run: async (session, given) => {
+      const key = await findKey(session, given.argument(0))
+      const format = given.text('format') as PublicKeyFormat | undefined
+      if (format === undefined) return showKey(session, key)
+      if (format !== 'hex' && key.algorithm === 'bls12-381')
+        throw misuse(`bls12-381 has no ${format}`, 'Its public key is 48 bytes: --format hex.')
+      session.output.line(writePublicKey(key.algorithm, key.public_key, format).trimEnd())
+    },
   },
   {
     path: 'keys update',
     summary: 'Change a key',
     description:
-      'Changes what is named and leaves the rest. States are left only forwards, but for suspended to active. Uses can only be narrowed. The change is refused if somebody else changed the key in between.',
+      'Changes what is named and leaves the rest. States are left only forwards, but for suspended to active. Uses and schemes can only be narrowed. The change is refused if somebody else changed the key in between.',
     arguments: [keyArgument],
     options: [
       { flags: '--name <name>', description: 'A new name.' },
@@ -155,6 +174,12 @@ export const keyCommands: readonly CommandRow[] = [
         description: 'All uses that it keeps; several times or with commas.',
         many: 'commas',
         choices: uses,
+      },
+      {
+        flags: '--scheme <scheme>',
+        description: 'All schemes that it keeps; several times or with commas.',
+        many: 'commas',
+        choices: schemeNames,
       },
       {
         flags: '--metadata <name=value>',
@@ -323,21 +348,24 @@ async function updateKey(session: Session, given: Given): Promise<void> {
   const name = given.text('name')
   const metadata = readMetadata(given.list('metadata'))
   const days = given.number('rotate-every-days')
-  const narrowed = given.list('use')
+  const narrowedUses = given.list('use')
+  const narrowedSchemes = given.list('scheme')
+  const kept = [...(narrowedUses ?? []), ...(narrowedSchemes ?? [])]
   const change = {
     ...(name !== undefined && { name }),
     ...(state !== undefined && { state }),
-    ...(narrowed !== undefined && { uses: [...narrowed] as Key['uses'] }),
+    ...(narrowedUses !== undefined && { uses: [...narrowedUses] as Key['uses'] }),
+    ...(narrowedSchemes !== undefined && { schemes: [...narrowedSchemes] as Key['schemes'] }),
     ...(metadata !== undefined && { metadata: mergeMetadata(key.metadata, metadata) }),
     ...(days !== undefined && { rotate_every_days: days === 0 ? null : days }),
   }
   if (Object.keys(change).length === 0)
     throw misuse('nothing is changed', 'Name what to change, such as --state suspended.')
   const what = `${key.namespace}/${key.name}`
-  if (state === 'deactivated' || state === 'compromised' || narrowed !== undefined) {
+  if (state === 'deactivated' || state === 'compromised' || kept.length > 0) {
     await session.consent({
-      what: narrowed === undefined ? `Make ${what} ${state}` : `Narrow the uses of ${what} to ${narrowed.join(', ')}`,
-      consequence: narrowed === undefined ? 'It never signs again.' : 'What it loses it does not get back.',
+      what: kept.length === 0 ? `Make ${what} ${state}` : `Narrow ${what} to ${kept.join(', ')}`,
+      consequence: kept.length === 0 ? 'It never signs again.' : 'What it loses it does not get back.',
       where: await whereOf(session, key.namespace),
       name: key.name,
     })

@@ -33,6 +33,7 @@ export function showKey(session: Session, key: Key): void {
     ['public key', key.public_key],
     ...(key.address === null ? [] : ([['address', key.address]] as const)),
     ...(key.eth_address === null ? [] : ([['eth address', key.eth_address]] as const)),
+    ['schemes', key.schemes.join(' ')],
     ['uses', key.uses.join(' ')],
     ['export', key.export],
     ...(key.rotate_every_days === null ? [] : ([['rotated every', `${key.rotate_every_days} days`]] as const)),

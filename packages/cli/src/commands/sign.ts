@@ -1,14 +1,14 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { PopSigner } from '@popsigner/sdk'
+import type { HashName, PopSigner, SchemeName } from '@popsigner/sdk'
 import type { CommandRow, Given } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { Failure, misuse } from '../failure.ts'
 import { findKeyId } from '../find.ts'
-import { readInput } from '../input.ts'
+import { readInput, readValue } from '../input.ts'
 import type { Session } from '../session.ts'
 import { printable } from '../terminal.ts'
-import { dataOptions, type Encoding, type Hash, hashing, readData, readSignature } from './data.ts'
+import { dataOptions, type Encoding, hashing, readData, readSignature, schemeOption } from './data.ts'
 import { fetchReceipt } from './receipt.ts'
 
 type Answer = Awaited<ReturnType<PopSigner['signBatch']>>['signatures'][number]
@@ -22,12 +22,13 @@ export const signCommands: readonly CommandRow[] = [
     path: 'sign',
     summary: 'Sign data with a key',
     description:
-      'Prints the signature: base64 of 64 bytes, R and S. The record of it is durable before the key is touched. With --receipt the receipt is fetched, verified and written as well; the log’s key is pinned the first time.',
+      'Prints the signature in base64. The record of it is durable before the key is touched. With --receipt the receipt is fetched, verified and written as well; the log’s key is pinned the first time.',
     arguments: [
       { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.', completes: 'keys' },
     ],
     options: [
       ...dataOptions,
+      schemeOption,
       {
         flags: '--key-version <number>',
         description: 'The version that signs. Default: the primary one.',
@@ -55,7 +56,7 @@ export const signCommands: readonly CommandRow[] = [
     path: 'sign batch',
     summary: 'Sign many items',
     description:
-      'Reads one JSON object a line: {"key": …, "data": …, "encoding"?, "hash"?, "prehashed"?, "key_version"?}, where key is an id or a name (key_id is accepted as well) and encoding is base64 unless given, as in the API. A file that holds one JSON array, or an object with requests, works too. Sends up to 1,000 items in a request. Each item answers for itself, in order; if any failed the exit code is 8. With --json every answer is a line of its own.',
+      'Reads one JSON object a line: {"key": …, "data": …, "encoding"?, "hash"?, "prehashed"?, "scheme"?, "key_version"?}, where key is an id or a name (key_id is accepted as well) and encoding is base64 unless given, as in the API. A file that holds one JSON array, or an object with requests, works too. Sends up to 1,000 items in a request. Each item answers for itself, in order; if any failed the exit code is 8. With --json every answer is a line of its own.',
     arguments: [{ name: '<file>', description: 'The items; - for standard input.' }],
     examples: [
       'popsigner sign batch items.ndjson > signatures.tsv',
@@ -76,6 +77,7 @@ export const signCommands: readonly CommandRow[] = [
     ],
     options: [
       ...dataOptions,
+      schemeOption,
       { flags: '--signature <base64>', description: 'The signature: base64, or @file, or - for standard input.' },
       {
         flags: '--key-version <number>',
@@ -109,6 +111,64 @@ export const signCommands: readonly CommandRow[] = [
   },
 ]
 
+/** Commands over BLS signatures of any origin. */
+export const signatureCommands: readonly CommandRow[] = [
+  {
+    path: 'signatures aggregate',
+    summary: 'Aggregate BLS signatures',
+    description: 'Prints one signature of bls12-381 that stands for all that are given, in base64.',
+    arguments: [{ name: '<signatures...>', description: 'Signatures in base64, @file, or - for standard input.' }],
+    examples: ['popsigner signatures aggregate @first.txt @second.txt', 'popsigner signatures aggregate @first.txt -'],
+    speaksTo: 'api',
+    calls: ['signatures.aggregate'],
+    run: async (session, given) => {
+      const signatures = await Promise.all(given.arguments().map((text) => signatureOf(session, text)))
+      const answer = await session.client().aggregateSignatures(signatures)
+      if (session.output.json) session.output.object(answer)
+      else session.output.line(answer.signature)
+    },
+  },
+  {
+    path: 'signatures verify-aggregate',
+    summary: 'Ask the server whether an aggregated BLS signature is valid',
+    description:
+      'Over one message that all keys signed, whose proofs of possession must have been verified before. Exit code 0 when it is, 7 when it is not.',
+    arguments: [
+      { name: '<signature>', description: 'The aggregated signature: base64, @file, or - for standard input.' },
+    ],
+    options: [
+      ...dataOptions.slice(0, 2),
+      {
+        flags: '--public-key <hex>',
+        description: 'A public key of bls12-381 in hex; several times or with commas.',
+        many: 'commas',
+      },
+    ],
+    examples: [
+      'popsigner signatures verify-aggregate @sum.txt --public-key a4… --public-key b3… --data hello',
+      'popsigner signatures verify-aggregate @sum.txt --public-key a4…,b3… --data @message.bin',
+    ],
+    speaksTo: 'api',
+    calls: ['signatures.verifyAggregate'],
+    run: async (session, given) => {
+      const publicKeys = [...(given.list('public-key') ?? [])].map((key) => key.toLowerCase())
+      if (publicKeys.length === 0) throw misuse('no public key is given', 'Name each with --public-key.')
+      const answer = await session.client().verifyAggregate({
+        publicKeys,
+        messages: [await readData(session, given)],
+        signature: await signatureOf(session, given.argument(0)),
+      })
+      if (session.output.json) session.output.object(answer)
+      else session.output.line(answer.valid ? 'valid' : 'not valid')
+      return answer.valid ? exitCodes.done : exitCodes.notValid
+    },
+  },
+]
+
+async function signatureOf(session: Session, text: string): Promise<string> {
+  return (await readValue(session.terminal, text)).bytes.toString('latin1').trim()
+}
+
 async function signOne(session: Session, given: Given): Promise<void> {
   const data = await readData(session, given)
   const version = given.number('key-version')
@@ -139,7 +199,8 @@ interface BatchItem {
   readonly data: string
   readonly encoding: Encoding
   readonly prehashed?: boolean
-  readonly hash?: Hash
+  readonly hash?: HashName
+  readonly scheme?: SchemeName
   readonly key_version?: number
 }
 
@@ -182,7 +243,7 @@ function showAnswer({ output }: Session, answer: Answer): void {
   else output.line(`${answer.key_id}\t${answer.signature}\t${answer.record_id}`)
 }
 
-const itemFields = ['key', 'key_id', 'data', 'encoding', 'prehashed', 'hash', 'key_version']
+const itemFields = ['key', 'key_id', 'data', 'encoding', 'prehashed', 'hash', 'scheme', 'key_version']
 
 function parseItems(text: string): Record<string, unknown>[] {
   const whole = text.trimStart()

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path'
-import type { CommandRow } from '../command.ts'
+import { keystoreVersions, type PrivateKeyFormat, readPrivateKey, writePrivateKey } from '@popsigner/sdk/key-encodings'
+import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { findKey } from '../find.ts'
-import { readSecret } from '../input.ts'
+import { readInput, readSecret } from '../input.ts'
 import { writePrivate } from '../profiles.ts'
+import type { Session } from '../session.ts'
 import { readTerms, termOptions } from './key-terms.ts'
 import { showKey, whereOf } from './show-key.ts'
 
@@ -13,14 +15,17 @@ export const transferCommands: readonly CommandRow[] = [
     path: 'keys import',
     summary: 'Import a private key',
     description:
-      'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is 32 bytes in hex: from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
+      'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is hex, PEM (PKCS#8, SEC1, PKCS#1), JWK, or a keystore of Ethereum (version 3 for secp256k1, EIP-2335 for bls12-381): from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
     arguments: [{ name: '<name>', description: 'Name of the key, unique in its namespace.' }],
     options: [
       ...termOptions,
-      { flags: '--from-file <path>', description: 'File with the private key in hex; - for standard input.' },
+      { flags: '--from-file <path>', description: 'File with the private key; - for standard input.' },
+      { flags: '--passphrase-file <path>', description: 'File with the password of a keystore.' },
     ],
     examples: [
       'popsigner keys import sequencer --from-file key.hex',
+      'popsigner keys import issuer --algorithm rsa-3072 --from-file key.pem',
+      'popsigner keys import validator --algorithm bls12-381 --from-file keystore.json --passphrase-file password.txt',
       'popsigner keys import sequencer --algorithm ed25519 --namespace production < key.hex',
     ],
     speaksTo: 'api',
@@ -33,10 +38,8 @@ export const transferCommands: readonly CommandRow[] = [
     run: async (session, given) => {
       const terms = await readTerms(session, given)
       const text = await readSecret(session.terminal, 'Private key (hex, not shown): ', given.text('from-file'))
-      const digits = text.replace(/^0x/i, '')
-      if (!/^[0-9a-fA-F]{64}$/.test(digits))
-        throw misuse('that is no private key', 'It must be 32 bytes in hex: 64 digits.')
-      const privateKey = Buffer.from(digits, 'hex')
+      const password = await readPassword(session, given)
+      const privateKey = encoded(() => readPrivateKey(terms.algorithm ?? 'secp256k1', text, password))
       try {
         showKey(session, await session.client().keys.importKey({ name: given.argument(0), ...terms, privateKey }))
       } finally {
@@ -49,12 +52,19 @@ export const transferCommands: readonly CommandRow[] = [
     path: 'keys export',
     summary: 'Export a private key',
     description:
-      'Only for keys that were created exportable. With --to-file the key is sealed to a recipient made for this call, opened here and written as hex (mode 0600). With --recipient it is sealed to that public key, and what is printed only its holder can open. From then on signatures can be made where no record is.',
+      'Only for keys that were created exportable. With --to-file the key is sealed to a recipient made for this call, opened here and written as hex or as --format says (mode 0600). With --recipient it is sealed to that public key, and what is printed only its holder can open. From then on signatures can be made where no record is.',
     arguments: [
       { name: '<key>', description: 'Id, namespace/name, or a name that only one key has.', completes: 'keys' },
     ],
     options: [
-      { flags: '--to-file <path>', description: 'Write the private key to this file, in hex, mode 0600.' },
+      { flags: '--to-file <path>', description: 'Write the private key to this file, mode 0600.' },
+      {
+        flags: '--format <format>',
+        description:
+          'With --to-file: hex (the default), pem (PKCS#8), jwk, or keystore (version 3 for secp256k1, EIP-2335 for bls12-381).',
+        choices: ['hex', 'pem', 'jwk', 'keystore'],
+      },
+      { flags: '--passphrase-file <path>', description: 'File with the password that the keystore shall have.' },
       {
         flags: '--recipient <hex>',
         description: 'P-256 public key of the recipient: 65 bytes of hex that begin with 04.',
@@ -67,6 +77,7 @@ export const transferCommands: readonly CommandRow[] = [
     ],
     examples: [
       'popsigner keys export treasury --to-file key.hex',
+      'popsigner keys export treasury --to-file key.pem --format pem',
       'popsigner keys export treasury --recipient 04… --confirm treasury > sealed.json',
     ],
     speaksTo: 'api',
@@ -87,6 +98,16 @@ export const transferCommands: readonly CommandRow[] = [
         ])
       }
       const key = await findKey(session, given.argument(0))
+      const format = (given.text('format') ?? 'hex') as PrivateKeyFormat
+      const password = await readPassword(session, given)
+      // Before the key leaves the signer: whether it can be written so.
+      if (format === 'keystore' && (password === undefined || keystoreVersions[key.algorithm] === undefined))
+        throw misuse(
+          'that keystore cannot be written',
+          'It needs --passphrase-file, and a key of secp256k1 or bls12-381.',
+        )
+      if ((format === 'pem' || format === 'jwk') && key.algorithm === 'bls12-381')
+        throw misuse(`bls12-381 has no ${format}`, 'Write it as hex or keystore.')
       const version = given.number('key-version')
       await session.consent({
         what: `Export ${key.namespace}/${key.name}`,
@@ -110,7 +131,13 @@ export const transferCommands: readonly CommandRow[] = [
         ...(publicKey !== undefined && { publicKey }),
       })
       try {
-        writePrivate(resolve(terminal.directory, file ?? ''), `${Buffer.from(exported.privateKey).toString('hex')}\n`)
+        const options = {
+          ...(password !== undefined && { password }),
+          publicKey: exported.publicKey,
+          ...(key.eth_address !== null && { address: key.eth_address }),
+        }
+        const text = writePrivateKey(exported.algorithm, exported.privateKey, format, options)
+        writePrivate(resolve(terminal.directory, file ?? ''), text)
       } finally {
         exported.privateKey.fill(0)
       }
@@ -132,3 +159,20 @@ export const transferCommands: readonly CommandRow[] = [
     },
   },
 ]
+
+/** The password of `--passphrase-file`, without the line feed at its end; undefined where it was not given. */
+async function readPassword(session: Session, given: Given): Promise<string | undefined> {
+  const path = given.text('passphrase-file')
+  if (path === undefined) return undefined
+  return (await readInput(session.terminal, path)).toString('utf8').replace(/\r?\n$/, '')
+}
+
+/** What `read` answers; its `RangeError` as a usage `Failure`. */
+function encoded<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof RangeError) throw misuse('that is no private key', `${error.message}.`)
+    throw error
+  }
+}

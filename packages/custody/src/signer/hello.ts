@@ -32,10 +32,12 @@ function capabilities(signer: Signer): Fields {
     boot: signer.boot,
     identity: identity.publicKey,
     roots: keyring.roots.map(({ id, sequence }) => ({ id, sequence })),
-    algorithms: algorithms.map(({ name, engine, native, deterministic, input, schemes, hashes, prehashed }) => ({
-      ...{ name, engine, native, deterministic, input, prehashed },
-      schemes: [...schemes],
-      hashes: [...hashes],
+    algorithms: algorithms.map(({ name, engine, native, schemes }) => ({
+      ...{ name, engine, native },
+      schemes: schemes.map(({ input, hashes, prehashed, deterministic, ...scheme }) => ({
+        ...{ name: scheme.name, input, prehashed, deterministic },
+        hashes: [...hashes],
+      })),
     })),
     memory: { ...memory, slots: keyring.slots, slotsUsed: keyring.used },
     entropyHealthy: entropy.healthy,

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
+import type { SchemeFacts } from '@popsigner/crypto/algorithm-facts'
 import { type Algorithm, algorithm, isAlgorithm, type SigningHandle } from '@popsigner/crypto/algorithms'
 import { equal, hex } from '@popsigner/crypto/bytes'
-import type { Secret, SecretArena } from '@popsigner/crypto/secret'
+import { Secret, type SecretArena, slotLength } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
 import type { MaterialKind, Use } from '../custodian.ts'
-import { sealedBy } from '../envelope.ts'
+import { sealedBy, sealedLength } from '../envelope.ts'
 import type { RefusalCode } from '../faults.ts'
 import type { RootKey } from '../key-file.ts'
 import type { Ledger } from '../ledger.ts'
@@ -43,8 +44,8 @@ export interface Keyring {
     kind: MaterialKind,
     older?: 'older',
   ): OpenedSecret | RefusalCode
-  /** An empty slot of 32 bytes. */
-  take(): Secret
+  /** Empty locked memory, 32 bytes unless told: a slot, or for what is longer than one an allocation of its own. */
+  take(length?: number): Secret
   /** Puts out every key that has one of these ids (hex), or was sealed by one. */
   forget(ids: ReadonlySet<string>): void
   /** Puts out every key. */
@@ -88,7 +89,8 @@ export interface OpenedSigner {
   readonly handle: SigningHandle
   readonly keyText: string
   readonly publicKeyHex: string
-  /** The uses of the specification that the algorithm can serve. */
+  /** The schemes of its algorithm that its envelope allows. */
+  readonly schemes: ReadonlyMap<string, SchemeFacts>
   readonly uses: readonly Use[]
   /** Set when the key is put out: then look it up again. */
   closed: boolean
@@ -105,6 +107,9 @@ interface Entry {
   /** Set by a hit, taken away by a sweep: the second chance of CLOCK. */
   recent: boolean
 }
+
+/** Keys longer than a slot that are open at a time. OpenSSL takes 1,792 bytes of its secure heap for RSA of 4,096 bits. */
+const longLimit = 512
 
 /** Slots that are never filled by the cache: for the secrets that operations hold for the length of a call. */
 const reservedSlots = 16
@@ -165,7 +170,14 @@ export function createKeyring(ports: {
     const { spec } = opened
     const row = algorithm(spec.algorithm as string)
     makeRoom()
-    const handle = opened.secret.spend((bytes) => row.openSigner(bytes, arena))
+    if (row.secretLength > slotLength) makeRoomForLong()
+    let handle: SigningHandle
+    try {
+      handle = opened.secret.spend((bytes) => row.openSigner(bytes, arena))
+    } catch {
+      // OpenSSL's heap is full until the garbage collector comes by: this item fails, and no other.
+      return 'custody.sign_failed'
+    }
     const entry: OpenedSigner = {
       kind,
       spec,
@@ -176,7 +188,10 @@ export function createKeyring(ports: {
       handle,
       keyText: encodeTypeId('key', spec.key),
       publicKeyHex: hex(spec.publicKey as Uint8Array),
-      uses: spec.uses.filter((use) => use !== 'digest' || row.prehashed),
+      schemes: new Map(
+        row.schemes.filter(({ name }) => spec.schemes.includes(name)).map((scheme) => [scheme.name, scheme]),
+      ),
+      uses: spec.uses,
       closed: false,
     }
     cache.set(id, { opened: entry, recent: true })
@@ -201,7 +216,9 @@ export function createKeyring(ports: {
     if (spec.kind !== kind) return 'custody.wrong_kind'
     const refusal = standing(hex(spec.key), generationId(spec), spec.generation)
     if (refusal !== null && (refusal !== 'custody.generation_old' || older === undefined)) return refusal
-    const held = arena.take(32)
+    const length = sealedLength(envelope)
+    if (length === null) return 'custody.not_opened'
+    const held = take(length)
     const open = held.use((into) =>
       sealing.secret.use((key) => openInto(into, { id: sealing.id, bytes: key }, envelope, bytes)),
     )
@@ -223,6 +240,10 @@ export function createKeyring(ports: {
     return entry.opened
   }
 
+  function take(length = 32): Secret {
+    return length > slotLength ? Secret.allocate(length) : arena.take(length)
+  }
+
   /** Room for one more key, by putting out the first that was not used since the last sweep came by. */
   function makeRoom(): void {
     while (cache.size >= most || arena.available <= reservedSlots) {
@@ -233,6 +254,20 @@ export function createKeyring(ports: {
       if (entry.recent) cache.set(id, { opened: entry.opened, recent: false })
       else close(entry.opened)
     }
+  }
+
+  /** Keys that are longer than a slot lie in OpenSSL's secure heap, which is small. */
+  function makeRoomForLong(): void {
+    let open = 0
+    let first: string | undefined
+    for (const [id, { opened }] of cache) {
+      if (opened.kind === 'organization-key' || opened.algorithm.secretLength <= slotLength) continue
+      first ??= id
+      open++
+    }
+    if (first === undefined || open < longLimit) return
+    close((cache.get(first) as Entry).opened)
+    cache.delete(first)
   }
 
   return {
@@ -246,7 +281,7 @@ export function createKeyring(ports: {
     organizationKey,
     signer,
     secret,
-    take: () => arena.take(32),
+    take,
     forget(ids) {
       for (const [id, { opened }] of cache) {
         const sealed = opened.kind !== 'organization-key' && ids.has(opened.sealedByHex)

@@ -1,3 +1,4 @@
+import { schemeOf } from '@popsigner/crypto/algorithm-facts'
 import { algorithm, isAlgorithm } from '@popsigner/crypto/algorithms'
 import { equal, hex } from '@popsigner/crypto/bytes'
 import { sha256 } from '@popsigner/crypto/hash-native'
@@ -8,7 +9,7 @@ import { exportAad, exportInfo, importAad, importInfo } from '@popsigner/crypto/
 import type { CreatedKey, KeySpec, Material, Use } from '../custodian.ts'
 import { CustodyFault } from '../faults.ts'
 import { seal } from '../sealing.ts'
-import { assertSpec, encodeSpec, type Spec } from '../spec.ts'
+import { assertSpec, encodeSpec, maxPublicKeyLength, type Spec } from '../spec.ts'
 import { wrappingKeyMessage } from '../wrapping-key.ts'
 import {
   generationId,
@@ -19,6 +20,7 @@ import {
 } from './keyring.ts'
 import {
   bytes,
+  bytesUpTo,
   type Fields,
   fields,
   keySpec,
@@ -28,7 +30,6 @@ import {
   nullable,
   readPayload,
   refuse,
-  shortBytes,
   text,
   uses,
 } from './payload.ts'
@@ -36,6 +37,8 @@ import type { Session, Signer } from './state.ts'
 
 /** What a wrapping key is, in its specification: the KEM of RFC 9180 that takes it. */
 const wrappingAlgorithm = 'dhkem-p256'
+/** Most bytes of a wrapped key. */
+const maxWrappedLength = 8192
 /** Keys remembered by record id, for repeated requests. */
 const madeLimit = 1024
 /** Most ids of one destroy. */
@@ -48,8 +51,8 @@ const importFields = {
   organization_key: material,
   wrapping_key: material,
   spec: keySpec,
-  public_key: shortBytes,
-  wrapped: fields({ enc: bytes(65), ciphertext: bytes(48) }),
+  public_key: bytesUpTo(maxPublicKeyLength),
+  wrapped: fields({ enc: bytes(65), ciphertext: bytesUpTo(maxWrappedLength) }),
 }
 const exportFields = { organization_key: material, material, recipient: bytes(65) }
 const narrowFields = { organization_key: material, material, schemes: nullable(names), uses: nullable(uses) }
@@ -57,16 +60,26 @@ const resealFields = { from: material, to: material, material }
 const destroyFields = { ids: listOf(bytes(16), destroyLimit) }
 
 /** Makes a key. The same record id gives the same key, within one run of the signer. */
-export function create(signer: Signer, session: Session, payload: Uint8Array): Fields {
+export function create(signer: Signer, session: Session, payload: Uint8Array): Fields | Promise<Fields> {
   const { record, organization_key, spec } = readPayload(payload, createFields)
   const under = openOrganizationKey(signer, session, organization_key)
   const sealed = checkSpec(signer, spec, under)
   return makeOnce(signer, record, payload, () => {
     const row = algorithm(spec.algorithm)
-    const secret = signer.keyring.take()
+    const secret = signer.keyring.take(row.secretLength)
+    const keep = (by: OpenedOrganizationKey): CreatedKey =>
+      sealKey(signer, by, { ...sealed, publicKey: secret.use(row.publicKey), origin: 'generated' }, secret)
+    if (row.generateLater !== undefined)
+      return (
+        row
+          .generateLater(signer.entropy, secret)
+          // Opened again: it may have been put out meanwhile.
+          .then(() => keep(openOrganizationKey(signer, session, organization_key)))
+          .finally(() => secret.wipe())
+      )
     try {
       secret.use((into) => row.generate(signer.entropy, into))
-      return sealKey(signer, under, { ...sealed, publicKey: secret.use(row.publicKey), origin: 'generated' }, secret)
+      return keep(under)
     } finally {
       secret.wipe()
     }
@@ -109,14 +122,14 @@ export function createWrappingKey(signer: Signer, session: Session, payload: Uin
  * Takes a wrapped key in. It opens only under the specification that its owner bound, and has to be a key of its
  * algorithm.
  */
-export function importKey(signer: Signer, session: Session, payload: Uint8Array): Fields {
+export function importKey(signer: Signer, session: Session, payload: Uint8Array): Fields | Promise<Fields> {
   const { record, organization_key, wrapping_key, spec, public_key, wrapped } = readPayload(payload, importFields)
   const under = openOrganizationKey(signer, session, organization_key)
   const sealed = checkSpec(signer, spec, under)
   const row = algorithm(spec.algorithm)
   return makeOnce(signer, record, payload, () => {
     const wrapping = mustOpen(signer.keyring.secret(under, wrapping_key, 'wrapping-key'))
-    const secret = signer.keyring.take()
+    const secret = signer.keyring.take(row.secretLength)
     try {
       const aad = importAad({ ...boundFields(sealed, under, public_key), wrapping_key: wrapping.spec.key })
       const recipient = wrapping.spec.publicKey as Uint8Array
@@ -279,7 +292,8 @@ function checkSpec(signer: Signer, wanted: KeySpec, under: OpenedOrganizationKey
   if (!equal(wanted.organization, under.organization)) throw refused('organization')
   if (!isAlgorithm(wanted.algorithm)) throw refused('algorithm')
   const row = algorithm(wanted.algorithm)
-  if (wanted.schemes.length === 0 || !wanted.schemes.every((one) => row.schemes.includes(one))) throw refused('schemes')
+  if (wanted.schemes.length === 0 || !wanted.schemes.every((one) => schemeOf(row, one) !== undefined))
+    throw refused('schemes')
   if (wanted.uses.length === 0) throw refused('uses')
   if (signer.ledger.destroyed.has(hex(wanted.key))) throw new CustodyFault('custody.key_destroyed', null)
   const { version, algorithm: name, schemes, uses: wantedUses, export: rule } = wanted
@@ -321,7 +335,12 @@ function wrapFor(recipient: Uint8Array, aad: Uint8Array, key: Uint8Array): { enc
   }
 }
 
-function makeOnce(signer: Signer, record: Uint8Array, payload: Uint8Array, make: () => CreatedKey): Fields {
+function makeOnce(
+  signer: Signer,
+  record: Uint8Array,
+  payload: Uint8Array,
+  make: () => CreatedKey | Promise<CreatedKey>,
+): Fields | Promise<Fields> {
   const id = hex(record)
   const request = hex(sha256(payload))
   const before = signer.made.get(id)
@@ -329,7 +348,11 @@ function makeOnce(signer: Signer, record: Uint8Array, payload: Uint8Array, make:
   const key = before?.key ?? make()
   signer.made.set(id, { request, key })
   if (signer.made.size > madeLimit) signer.made.delete(signer.made.keys().next().value as string)
-  return createdFields(key)
+  if (!(key instanceof Promise)) return createdFields(key)
+  return key.then(createdFields, (error: unknown) => {
+    signer.made.delete(id)
+    throw error
+  })
 }
 
 function mustOpen(opened: OpenedSecret | Parameters<typeof isRefusal>[0]): OpenedSecret {

@@ -2,7 +2,7 @@ import { concat } from '@popsigner/crypto/bytes'
 import type { CborValue } from '@popsigner/crypto/cbor'
 import { decodeCbor } from '@popsigner/crypto/cbor'
 import type { ExportRule, KeySpec, Material, Use } from '../custodian.ts'
-import { envelopeLength } from '../envelope.ts'
+import { sealedLength } from '../envelope.ts'
 import { CustodyFault } from '../faults.ts'
 import { allUses } from '../spec.ts'
 import type { PackedMaterial } from './keyring.ts'
@@ -77,21 +77,22 @@ export const text: Reader<string> = (value, name) => {
   return value
 }
 
-/** Bytes of at most one specification's length. */
-const specBytes: Reader<Uint8Array> = (value, name) => {
-  if (!(value instanceof Uint8Array) || value.length > maxSpecLength) throw refuse(name)
-  return value
+/** Bytes of up to so many. */
+export function bytesUpTo(most: number): Reader<Uint8Array> {
+  return (value, name) => {
+    if (!(value instanceof Uint8Array) || value.length > most) throw refuse(name)
+    return value
+  }
 }
 
-/** Bytes of up to 256. */
-export const shortBytes: Reader<Uint8Array> = (value, name) => {
-  if (!(value instanceof Uint8Array) || value.length > 256) throw refuse(name)
+const envelopeBytes: Reader<Uint8Array> = (value, name) => {
+  if (!(value instanceof Uint8Array) || sealedLength(value) === null) throw refuse(name)
   return value
 }
 
 /** A material, packed as the keyring takes it. */
 export const material: Reader<PackedMaterial> = (value, name) =>
-  pack(fields({ spec: specBytes, envelope: bytes(envelopeLength) })(value, name))
+  pack(fields({ spec: bytesUpTo(maxSpecLength), envelope: envelopeBytes })(value, name))
 
 /** Scheme names. */
 export const names: Reader<string[]> = listOf(text, 16)

@@ -66,7 +66,7 @@ const byNumber: ReadonlyMap<number, Handler> = new Map(
 
 /** Connections at a time. */
 const connectionLimit = 64
-/** Operations of one connection that wait for the disk; above that it is not read. */
+/** Operations of one connection that wait for the disk or for another thread; above that it is not read. */
 const waitingLimit = 64
 
 /**
@@ -170,24 +170,30 @@ class Connection {
       const handler = byNumber.get(op)
       if (!this.session.greeted && op !== ops.hello) throw refuse('hello comes first')
       if (op === ops.sign) {
-        this.#write(sign(signer, this.session, payload, id))
+        const answer = sign(signer, this.session, payload, id)
+        if (answer instanceof Promise) this.#writeLater(id, op, answer)
+        else this.#write(answer)
         return
       }
       if (handler === undefined && op !== ops.hostAction) throw refuse('unknown operation')
       const answer =
         handler === undefined ? hostAction(signer, sessions(), payload) : handler(signer, this.session, payload)
-      if (answer instanceof Promise) this.#answerLater(id, op, answer)
+      if (answer instanceof Promise)
+        this.#writeLater(
+          id,
+          op,
+          answer.then((map) => encodeFrame(id, op | answerBit, encodeCbor(map))),
+        )
       else this.#write(encodeFrame(id, op | answerBit, encodeCbor(answer)))
     } catch (error) {
       this.#write(this.#refusal(id, op, error))
     }
   }
 
-  #answerLater(id: number, op: number, answer: Promise<Fields>): void {
+  #writeLater(id: number, op: number, answer: Promise<Buffer>): void {
     this.#waiting++
     if (this.#waiting >= waitingLimit) this.#socket.pause()
     void answer
-      .then((fields) => encodeFrame(id, op | answerBit, encodeCbor(fields)))
       .catch((error: unknown) => this.#refusal(id, op, error))
       .then((frame) => {
         this.#waiting--

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { keccak256 } from '@popsigner/crypto/hash'
-import { sha256 } from '@popsigner/crypto/hash-native'
+import type { SchemeFacts } from '@popsigner/crypto/algorithm-facts'
+import { digestHex, sha256 } from '@popsigner/crypto/hash-native'
 import { commonFields, events } from '@popsigner/transparency/events'
 import { verifyInclusion } from '@popsigner/transparency/merkle'
 import { addToRuns } from '@popsigner/transparency/statement'
@@ -9,10 +9,11 @@ import type { LogState } from '../ledger.ts'
 import {
   type FramedItem,
   type FramedMaterial,
+  type Outcome,
   readPath,
   readSignFrame,
-  SignAnswerWriter,
   type SignFrame,
+  writeSignAnswer,
 } from '../sign-frame.ts'
 import { isRefusal, type OpenedOrganizationKey, type OpenedSigner, type PackedMaterial } from './keyring.ts'
 import { refuse } from './payload.ts'
@@ -20,7 +21,7 @@ import { recordIdText } from './record-id.ts'
 import type { Session, Signer } from './state.ts'
 
 /**
- * Signing: synchronous, in the order of the items. An item is signed only when its leaf says what is about to be
+ * Signing: in the order of the items, and synchronous but for keys that sign on other threads. An item is signed only when its leaf says what is about to be
  * signed; whatever is wrong with it is its own refusal and touches no other. What is signed for the first time is
  * counted and chained in the same breath, so no signature exists that the next statement does not cover.
  */
@@ -46,11 +47,8 @@ interface Batch {
   readonly organizationKeys: (OpenedOrganizationKey | RefusalCode | undefined)[]
   readonly signers: (OpenedSigner | RefusalCode | undefined)[]
   readonly now: number
-}
-
-interface Outcome {
-  readonly signature: Uint8Array
-  readonly recovery?: number
+  /** Set when one of the outcomes is a promise. */
+  later: boolean
 }
 
 // Scratch for one digest and for one link of the chain; signing is synchronous, so there is one user at a time.
@@ -58,10 +56,10 @@ const digestBytes = Buffer.alloc(32)
 const link = Buffer.alloc(72)
 
 /**
- * Answers a sign frame with a whole frame. `custody.request_refused` when its structure is not sound; then nothing was
+ * Answers a sign frame with a whole frame: at once, or later where a key of it signs on another thread. `custody.request_refused` when its structure is not sound; then nothing was
  * signed.
  */
-export function sign(signer: Signer, session: Session, payload: Buffer, id: number): Buffer {
+export function sign(signer: Signer, session: Session, payload: Buffer, id: number): Buffer | Promise<Buffer> {
   let frame: SignFrame
   try {
     frame = readSignFrame(payload)
@@ -76,18 +74,15 @@ export function sign(signer: Signer, session: Session, payload: Buffer, id: numb
     organizationKeys: new Array(frame.organizationKeys.length),
     signers: new Array(frame.materials.length),
     now: signer.now(),
+    later: false,
   }
   const outcomes = frame.items.map((item) => signItem(batch, item))
-  const answer = new SignAnswerWriter(id, outcomes.length, statementsDue(batch))
-  for (let i = 0; i < outcomes.length; i++) {
-    const outcome = outcomes[i] as Outcome | RefusalCode
-    if (typeof outcome === 'string') answer.refused(i, outcome)
-    else answer.signed(i, outcome.signature, outcome.recovery)
-  }
-  return answer.frame
+  const due = statementsDue(batch)
+  if (!batch.later) return writeSignAnswer(id, outcomes as (Outcome | RefusalCode)[], due)
+  return Promise.all(outcomes.map((one) => Promise.resolve(one))).then((all) => writeSignAnswer(id, all, due))
 }
 
-function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
+function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode | Promise<Outcome | RefusalCode> {
   const { signer, session, payload } = batch
   const framed = batch.frame.materials[item.material] as FramedMaterial
   const organizationKey = organizationKeyOf(batch, framed.organizationKey)
@@ -99,11 +94,14 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   if (item.deadline < batch.now || item.deadline > batch.now + maxDeadlineMs) return 'custody.deadline'
   const key = signerOf(batch, item.material, organizationKey)
   if (isRefusal(key)) return key
-  if (!key.spec.schemes.includes(item.scheme)) return 'custody.scheme_refused'
-  if (!key.uses.includes(item.input.input)) return 'custody.use_refused'
+  const scheme = key.schemes.get(item.scheme)
+  if (scheme === undefined) return 'custody.scheme_refused'
+  const { input } = item.input
+  if (!key.uses.includes(input) || (input === 'digest' && !scheme.prehashed)) return 'custody.use_refused'
 
   const data = payload.subarray(item.dataAt, item.dataEnd)
-  const digest = digestOf(key, item, data)
+  if (scheme.ownKey && !data.equals(key.spec.publicKey as Uint8Array)) return 'custody.input_refused'
+  const digest = digestOf(scheme, item, data)
   if (digest === null) return 'custody.input_refused'
   const leaf = payload.toString('latin1', item.leafAt + 1, item.leafEnd)
   const recordId = recordIdText(payload, item.recordIdAt)
@@ -112,14 +110,37 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode {
   const first = item.attempt === 1
   if (!first && !isProven(payload, item, log)) return 'custody.proof_stale'
   if (first && log.runs.length >= runsLimit && log.runs.at(-1)?.[1] !== item.index - 1) return 'custody.statement_due'
+  if (key.handle.signLater !== undefined) {
+    // Counted before: what becomes a signature on another thread is covered by every statement from now on.
+    if (first) count(log, item.index, payload.subarray(item.leafAt, item.leafEnd))
+    batch.later = true
+    return signLater(signer, key, scheme, new Uint8Array(scheme.input === 'message' ? data : digestBytes))
+  }
   let outcome: Outcome
   try {
-    outcome = key.handle.sign(key.algorithm.input === 'message' ? data : digestBytes)
+    outcome = key.handle.sign(scheme.input === 'message' ? data : digestBytes, scheme.name)
   } catch {
     return 'custody.sign_failed'
   }
   if (first) count(log, item.index, payload.subarray(item.leafAt, item.leafEnd))
   return outcome
+}
+
+/** Signs on another thread. A key that was destroyed meanwhile has signed nothing. */
+async function signLater(
+  { ledger }: Signer,
+  key: OpenedSigner,
+  scheme: SchemeFacts,
+  input: Uint8Array,
+): Promise<Outcome | RefusalCode> {
+  let outcome: Outcome | undefined
+  try {
+    outcome = await key.handle.signLater?.(input, scheme.name)
+  } catch {
+    return 'custody.sign_failed'
+  }
+  if (ledger.destroyed.has(key.idHex)) return 'custody.key_destroyed'
+  return outcome ?? 'custody.sign_failed'
 }
 
 /** What the leaf must say of the data; `data` is null where the codec's caller gave more than is signed. */
@@ -132,25 +153,22 @@ interface Digest {
  * The texts of what is signed: `digest` as the leaf has it, and SHA-256 of the data. Leaves the digest's bytes in
  * `digestBytes`.
  */
-function digestOf(key: OpenedSigner, item: FramedItem, data: Buffer): Digest | null {
+function digestOf(scheme: SchemeFacts, item: FramedItem, data: Buffer): Digest | null {
   const { input } = item.input
-  if (input === 'digest' || (input !== 'raw' && key.algorithm.input === 'digest')) {
+  if (input === 'digest' || (input !== 'raw' && scheme.input === 'digest')) {
     if (data.length !== 32) return null
     digestBytes.set(data)
     return { digest: digestBytes.toString('hex'), data: input === 'digest' ? hash('sha256', data, 'hex') : null }
   }
   if (input !== 'raw') return { digest: hash('sha256', data, 'hex'), data: null }
   const { hash: hashed } = item.input
-  // Where the scheme takes the message whole there is no choice of hash: only P-256's own may be named.
-  const allowed = hashed === null ? key.algorithm.hashes.length === 0 : key.algorithm.hashes.includes(hashed)
+  const allowed = hashed === null ? scheme.hashes.length === 0 : scheme.hashes.includes(hashed)
   if (!allowed) return null
   const dataHash = hash('sha256', data, 'hex')
-  if (hashed === 'keccak256') {
-    digestBytes.set(keccak256(data))
-    return { digest: digestBytes.toString('hex'), data: dataHash }
-  }
-  digestBytes.write(dataHash, 'hex')
-  return { digest: dataHash, data: dataHash }
+  const digest = hashed === null || hashed === 'sha256' ? dataHash : digestHex(hashed, data)
+  // What a scheme signs as a digest has 32 bytes; what its library hashes by itself goes to it whole.
+  if (scheme.input === 'digest') digestBytes.write(digest, 'hex')
+  return { digest, data: dataHash }
 }
 
 /**

@@ -20,7 +20,7 @@ export interface Signer {
   /** Nonces given out for host actions and not used yet, in hex, with the time they end. */
   readonly hostNonces: Map<string, number>
   /** Keys made lately by record id in hex, so that a repeated request gets the same key. */
-  readonly made: Map<string, { readonly request: string; readonly key: CreatedKey }>
+  readonly made: Map<string, { readonly request: string; readonly key: CreatedKey | Promise<CreatedKey> }>
   /** Whether the arena and the secure heap are locked in fact, and the process's limit. */
   readonly memory: { readonly locked: boolean; readonly limitBytes: number | null; readonly secureHeapBytes: number }
   /** Set while a root rotation or retirement writes the key file: a second one is refused. */

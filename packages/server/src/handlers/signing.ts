@@ -2,18 +2,22 @@ import { hash } from 'node:crypto'
 import { problemOf } from '@popsigner/api/problems'
 import type { Output } from '@popsigner/api/routes'
 import { algorithm } from '@popsigner/crypto/algorithms'
+import { aggregateBls, verifyAggregateBls } from '@popsigner/crypto/bls12-381-aggregate'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import type { RequestContext } from '../http/access.ts'
 import type { Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import { findKey } from '../keys/view.ts'
 import type { Activity } from '../log/activity.ts'
-import { type RawInput, readInput } from '../signing/decide.ts'
+import { decodeData, type RawInput, readInput } from '../signing/decide.ts'
 import { type Claim, claimsOf, type Signature } from '../signing/signing.ts'
 import { createOnce } from './once.ts'
 import type { Services } from './services.ts'
 
-type SigningHandlers = Pick<Handlers, 'keys.sign' | 'sign.batch' | 'keys.verify'>
+type SigningHandlers = Pick<
+  Handlers,
+  'keys.sign' | 'sign.batch' | 'keys.verify' | 'signatures.aggregate' | 'signatures.verifyAggregate'
+>
 type SignatureView = Output<'keys.sign'>
 
 /** Handlers that sign, and the one that verifies. */
@@ -70,13 +74,31 @@ export function signingHandlers(services: Services, activity: Activity): Signing
           'key.state_forbids',
           `Version ${wanted} of the key is ${version.state}; it cannot verify.`,
         )
-      const input = readInput(key.algorithm, body)
+      const input = readInput(key.algorithm, key.schemes, body)
       if (input instanceof RequestFault) throw input
-      const row = algorithm(key.algorithm)
-      const covered = row.input === 'digest' ? Buffer.from(input.digest, 'hex') : input.data
-      return {
-        valid: row.verify(Buffer.from(body.signature, 'base64'), covered, Buffer.from(version.public_key, 'hex')),
-      }
+      const { scheme } = input
+      const covered = scheme.input === 'digest' ? Buffer.from(input.digest, 'hex') : input.data
+      const publicKey = Buffer.from(version.public_key, 'hex')
+      const { verify } = algorithm(key.algorithm)
+      return { valid: verify(Buffer.from(body.signature, 'base64'), covered, publicKey, scheme.name) }
+    },
+
+    'signatures.aggregate'(_context, { body }) {
+      const sum = aggregateBls(body.signatures.map((text) => Buffer.from(text, 'base64')))
+      if (typeof sum !== 'number') return { signature: Buffer.from(sum).toString('base64') }
+      throw new RequestFault('request.invalid', 'One field is not accepted.', {
+        errors: [{ field: `signatures[${sum}]`, message: 'must be a BLS signature: a point of G2 in its group' }],
+      })
+    },
+
+    'signatures.verifyAggregate'(_context, { body }) {
+      const messages = body.messages.map(({ data, encoding }) => {
+        const decoded = decodeData(data, encoding)
+        if (decoded instanceof RequestFault) throw decoded
+        return decoded
+      })
+      const publicKeys = body.public_keys.map((text) => Buffer.from(text, 'hex'))
+      return { valid: verifyAggregateBls(Buffer.from(body.signature, 'base64'), messages, publicKeys) }
     },
   }
 }
@@ -84,8 +106,8 @@ export function signingHandlers(services: Services, activity: Activity): Signing
 /** The body's fields in the order of its canonical JSON: the hash of this is that of the canonical body. */
 function claimFor(context: RequestContext, id: string, body: RawInput): Claim | null {
   if (context.idempotencyKey === null) return null
-  const { data, encoding, hash: name, key_version, prehashed } = body
-  const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed })
+  const { data, encoding, hash: name, key_version, prehashed, scheme } = body
+  const canonical = JSON.stringify({ data, encoding, hash: name, key_version, prehashed, scheme })
   return claimsOf(
     context.caller.credential.actor,
     `keys.sign ${id}`,

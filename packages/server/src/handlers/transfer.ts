@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { Input } from '@popsigner/api/routes'
 import { readExportTerms } from '@popsigner/api/schemas/keys'
 import { factsOf } from '@popsigner/crypto/algorithm-facts'
 import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
@@ -64,17 +65,7 @@ export function transferHandlers(services: Services): TransferHandlers {
       const { caller } = context
       await keeper.prove(caller.credential.organization)
       const terms = termsOf(body, readExportTerms(body))
-      const publicKeyLength = factsOf(body.algorithm).publicKeyLength
-      if (body.public_key.length !== 2 * publicKeyLength) {
-        throw new RequestFault('request.invalid', 'One field is not accepted.', {
-          errors: [
-            {
-              field: 'public_key',
-              message: `must be ${publicKeyLength} bytes of lower-case hex for ${body.algorithm}`,
-            },
-          ],
-        })
-      }
+      judgeLengths(body)
       const claim = requestClaim(context, '', body)
       const changed = await changes.run(actorOf(caller), async (actor) => {
         const { organization } = actor
@@ -200,6 +191,17 @@ export function transferHandlers(services: Services): TransferHandlers {
       }
     },
   }
+}
+
+/** Throws `request.invalid` unless public key and ciphertext have the lengths of the algorithm's. */
+function judgeLengths(body: Input<'keys.import'>['body']): void {
+  const { publicKeyLength, secretLength } = factsOf(body.algorithm)
+  const wrong = (field: string, message: string): RequestFault =>
+    new RequestFault('request.invalid', 'One field is not accepted.', { errors: [{ field, message }] })
+  if (body.public_key.length !== 2 * publicKeyLength)
+    throw wrong('public_key', `must be ${publicKeyLength} bytes of lower-case hex for ${body.algorithm}`)
+  if (Buffer.byteLength(body.ciphertext, 'base64') !== secretLength + 16)
+    throw wrong('ciphertext', `must be ${secretLength + 16} bytes in base64 for ${body.algorithm}`)
 }
 
 function versionToExport(key: Awaited<ReturnType<typeof findKey>>, wanted: number | undefined): number {

@@ -1,5 +1,5 @@
 import { ECDH } from 'node:crypto'
-import { type AlgorithmName, factsOf } from '@popsigner/crypto/algorithm-facts'
+import { type AlgorithmName, factsOf, schemeOf, schemesOf } from '@popsigner/crypto/algorithm-facts'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import { keccak256, ripemd160, sha256 } from '@popsigner/crypto/hash'
 import { encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
@@ -45,13 +45,15 @@ export function termsOf(
   exportRule: string,
 ): KeyTerms {
   const facts = factsOf(request.algorithm)
-  const wrong = request.schemes?.find((scheme) => !facts.schemes.includes(scheme))
+  const wrong = request.schemes?.find((scheme) => schemeOf(facts, scheme) === undefined)
   if (wrong !== undefined) {
     throw new RequestFault('request.invalid', 'One field is not accepted.', {
-      errors: [{ field: 'schemes', message: `must be ${facts.schemes.join(' or ')} for ${request.algorithm}` }],
+      errors: [{ field: 'schemes', message: `must be ${schemesOf(facts)} for ${request.algorithm}` }],
     })
   }
-  if (request.algorithm !== 'secp256k1' && request.uses?.length === 1 && request.uses[0] === 'digest') {
+  const schemes = request.schemes ?? [facts.schemes[0].name]
+  const takesDigest = schemes.some((scheme) => schemeOf(facts, scheme)?.prehashed)
+  if (!takesDigest && request.uses?.length === 1 && request.uses[0] === 'digest') {
     throw new RequestFault('request.invalid', 'One field is not accepted.', {
       errors: [
         {
@@ -64,7 +66,7 @@ export function termsOf(
   return {
     algorithm: request.algorithm,
     export: exportRule,
-    schemes: request.schemes ?? facts.schemes.slice(0, 1),
+    schemes,
     uses: (request.uses as readonly Use[] | undefined) ?? everyUse,
     rotateEveryDays: request.rotate_every_days ?? null,
   }

@@ -1,5 +1,6 @@
 import type { Output } from '@popsigner/api/routes'
 import { checksumAddress, encodeCosmosAddress } from '@popsigner/crypto/address'
+import type { AlgorithmName } from '@popsigner/crypto/algorithm-facts'
 import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import type { Pool, PoolClient } from 'pg'
 import { RequestFault } from '../http/request-fault.ts'
@@ -17,7 +18,7 @@ export interface KeyRow {
   namespace_id: string
   namespace: string
   name: string
-  algorithm: 'secp256k1' | 'ed25519' | 'p256'
+  algorithm: AlgorithmName
   schemes: KeyView['schemes']
   uses: KeyView['uses']
   export: string

@@ -1,8 +1,16 @@
 import { hash as digestOf } from 'node:crypto'
 import type { ToSign } from '@popsigner/chains/chain'
-import { type AlgorithmName, factsOf, type HashName } from '@popsigner/crypto/algorithm-facts'
-import { hex } from '@popsigner/crypto/bytes'
-import { keccak256 } from '@popsigner/crypto/hash'
+import {
+  type AlgorithmName,
+  digestLengths,
+  factsOf,
+  type HashName,
+  type SchemeFacts,
+  schemeOf,
+  schemesOf,
+} from '@popsigner/crypto/algorithm-facts'
+import { equal, hex } from '@popsigner/crypto/bytes'
+import { digestHex } from '@popsigner/crypto/hash-native'
 import type { Use } from '@popsigner/custody/custodian'
 import type { SignedLeafValues } from '@popsigner/transparency/signed-leaf'
 import type { RequestFault as Refusal } from '../http/request-fault.ts'
@@ -21,6 +29,7 @@ export interface RawInput {
   readonly encoding: 'base64' | 'hex' | 'utf8'
   readonly prehashed: boolean
   readonly hash?: HashName | undefined
+  readonly scheme?: string | undefined
   readonly key_version?: number | undefined
 }
 
@@ -41,7 +50,7 @@ export interface PreparedInput {
 /** A signature that may be made, with everything its leaf says about it. */
 export interface Decision {
   readonly version: SigningKeyVersion
-  readonly scheme: string
+  readonly scheme: SchemeFacts
   readonly input: Use
   readonly hash: HashName | null
   /** What the signer is given: the message, or the digest. */
@@ -64,30 +73,51 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
       `Version ${version.version} of the key is ${version.state}; only an active one signs.`,
     )
   }
-  const input = 'kind' in request ? fromCodec(request) : readInput(key.algorithm as AlgorithmName, request)
+  const input =
+    'kind' in request ? fromCodec(key, request) : readInput(key.algorithm as AlgorithmName, key.schemes, request)
   if (input instanceof RequestFault) return input
+  if (!key.schemes.includes(input.scheme.name))
+    return new RequestFault('key.scheme_not_allowed', `The schemes of the key do not include ${input.scheme.name}.`)
   if (!key.uses.includes(input.input))
     return new RequestFault('key.use_not_allowed', `The uses of the key do not include ${input.input}.`)
-  return { version, scheme: key.schemes[0] as string, ...input }
+  if (input.scheme.ownKey && !equal(input.data, version.publicKey))
+    return new RequestFault(
+      'sign.data_invalid',
+      `${input.scheme.name} signs the public key of the key and nothing else.`,
+    )
+  return { version, ...input }
 }
 
-/** The caller's data as the algorithm takes it, or why it does not. Verifying reads it the same way. */
-export function readInput(algorithm: AlgorithmName, request: RawInput): Omit<Decision, 'version' | 'scheme'> | Refusal {
+/**
+ * The caller's data as the scheme takes it, the first of `schemes` unless one is named, or why it does not. Verifying reads
+ * it the same way, also by a scheme that the key no longer has.
+ */
+export function readInput(
+  algorithm: AlgorithmName,
+  schemes: readonly string[],
+  request: RawInput,
+): Omit<Decision, 'version'> | Refusal {
   const facts = factsOf(algorithm)
-  if (request.prehashed && !facts.prehashed)
-    return new RequestFault('sign.hash_not_allowed', `${algorithm} does not take a digest.`)
-  if (request.hash !== undefined && !facts.hashes.includes(request.hash)) {
+  const scheme = schemeOf(facts, request.scheme ?? (schemes[0] as string))
+  if (scheme === undefined)
+    return new RequestFault('key.scheme_not_allowed', `${algorithm} signs by ${schemesOf(facts)}.`)
+  const name = facts.schemes.length === 1 ? algorithm : `${algorithm} by ${scheme.name}`
+  if (request.prehashed && !scheme.prehashed)
+    return new RequestFault('sign.hash_not_allowed', `${name} does not take a digest.`)
+  if (request.hash !== undefined && !scheme.hashes.includes(request.hash)) {
     return new RequestFault(
       'sign.hash_not_allowed',
-      facts.hashes.length === 0 ? `${algorithm} takes no hash.` : `${algorithm} takes ${facts.hashes.join(' or ')}.`,
+      scheme.hashes.length === 0 ? `${name} takes no hash.` : `${name} takes ${scheme.hashes.join(' or ')}.`,
     )
   }
   const data = decodeData(request.data, request.encoding)
   if (data instanceof RequestFault) return data
   if (request.prehashed) {
-    if (data.length !== 32)
-      return new RequestFault('sign.digest_length', `data is ${data.length} bytes long and a digest has 32.`)
+    const length = digestLengths[request.hash ?? (scheme.hashes[0] as HashName)]
+    if (data.length !== length)
+      return new RequestFault('sign.digest_length', `data is ${data.length} bytes long and a digest has ${length}.`)
     return {
+      scheme,
       input: 'digest',
       hash: null,
       data,
@@ -97,15 +127,21 @@ export function readInput(algorithm: AlgorithmName, request: RawInput): Omit<Dec
     }
   }
   const dataHash = digestOf('sha256', data, 'hex')
-  const hash = request.hash ?? facts.hashes[0] ?? null
-  const digest = hash === 'keccak256' ? Buffer.from(keccak256(data)).toString('hex') : dataHash
-  return { input: 'raw', hash, data, digest, dataHash, ofChain: null }
+  const hash = request.hash ?? scheme.hashes[0] ?? null
+  const digest = hash === null || hash === 'sha256' ? dataHash : digestHex(hash, data)
+  return { scheme, input: 'raw', hash, data, digest, dataHash, ofChain: null }
 }
 
-function fromCodec({ kind, toSign, dataHash, chain, effects }: PreparedInput): Omit<Decision, 'version' | 'scheme'> {
+/** What a codec prepared is signed by the default scheme of the key. */
+function fromCodec(
+  { algorithm, schemes }: SigningKey,
+  { kind, toSign, dataHash, chain, effects }: PreparedInput,
+): Omit<Decision, 'version'> {
+  const scheme = schemeOf(factsOf(algorithm as AlgorithmName), schemes[0] as string) as SchemeFacts
   const data = 'digest' in toSign ? toSign.digest : toSign.message
   const digest = 'digest' in toSign ? hex(data) : digestOf('sha256', data, 'hex')
-  return { input: kind, hash: null, data, digest, dataHash, ofChain: { chain, effects, signMode: toSign.signMode } }
+  const ofChain = { chain, effects, signMode: toSign.signMode }
+  return { scheme, input: kind, hash: null, data, digest, dataHash, ofChain }
 }
 
 /** The bytes that `data` stands for. Base64 must be canonical and padded, hex of whole bytes. */

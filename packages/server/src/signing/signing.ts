@@ -1,5 +1,7 @@
 import { hash as digestOf } from 'node:crypto'
+import { type AlgorithmName, factsOf } from '@popsigner/crypto/algorithm-facts'
 import { sha256 } from '@popsigner/crypto/hash-native'
+import { createLane } from '@popsigner/crypto/lane'
 import { decodeTypeId, encodeTypeId, uuidText } from '@popsigner/crypto/typeid'
 import type { SignerClient } from '@popsigner/custody/client'
 import type { InclusionProof, Material, SignItem, SignResult } from '@popsigner/custody/custodian'
@@ -31,6 +33,9 @@ const maximumHandOvers = 4
 const changingMilliseconds = 50
 /** Items of one frame to the signer: few enough that answering begins while it signs. */
 const itemsPerFrame = 32
+/** Of a frame of slow ones, and how many such frames are under way: a fast signature waits for no more than these. */
+const slowItemsPerFrame = 2
+const slowFrames = 2
 /** How long a signature waits for a statement that has to be made first. */
 const statementWaitMilliseconds = 3_000
 
@@ -98,6 +103,8 @@ export interface AskedSignature {
 
 interface Waiting {
   readonly item: SignItem
+  /** Whether its algorithm is slow. */
+  readonly slow: boolean
   readonly organization: string
   readonly settle: (result: SignResult) => void
 }
@@ -107,6 +114,7 @@ export function createSigning(options: SigningOptions): Signing {
   const { pool, organizations, authorizer, signer, keeper, observe, onError } = options
   const builders = new WeakMap<SigningKeyVersion, Map<string, SignedLeafBuilder>>()
   let departing: Waiting[] = []
+  const slowLane = createLane(slowFrames)
 
   /** What one commit authorized goes to the custodian in frames: while it signs the second, the first is answered. */
   function handOver(waiting: Waiting): void {
@@ -115,13 +123,18 @@ export function createSigning(options: SigningOptions): Signing {
   }
 
   function depart(): void {
-    const all = departing
+    const slow = departing.filter((waiting) => waiting.slow)
+    const fast = slow.length === 0 ? departing : departing.filter((waiting) => !waiting.slow)
     departing = []
-    for (let i = 0; i < all.length; i += itemsPerFrame) sendFrame(all.slice(i, i + itemsPerFrame))
+    for (let i = 0; i < fast.length; i += itemsPerFrame) void sendFrame(fast.slice(i, i + itemsPerFrame))
+    for (let i = 0; i < slow.length; i += slowItemsPerFrame) {
+      const batch = slow.slice(i, i + slowItemsPerFrame)
+      void slowLane(() => sendFrame(batch))
+    }
   }
 
-  function sendFrame(batch: readonly Waiting[]): void {
-    signer.sign(batch.map((w) => w.item)).then(
+  function sendFrame(batch: readonly Waiting[]): Promise<void> {
+    return signer.sign(batch.map((w) => w.item)).then(
       ({ results, statementDue }) => {
         const due = new Set(statementDue.map((id) => uuidText(id)))
         for (let i = 0; i < batch.length; i++) {
@@ -143,20 +156,21 @@ export function createSigning(options: SigningOptions): Signing {
       byActor = new Map()
       builders.set(decision.version, byActor)
     }
-    const name = `${caller.credential.actor} ${decision.input} ${decision.hash}`
+    const name = `${caller.credential.actor} ${decision.scheme.name} ${decision.input} ${decision.hash}`
     let builder = byActor.get(name)
     if (!builder) {
-      builder = createSignedLeafBuilder({
+      const facts = {
         log: caller.credential.organization.log,
         actor: caller.credential.actor,
         key: key.text,
         version: decision.version.version,
         public_key: decision.version.publicKeyHex,
         algorithm: key.algorithm,
-        scheme: decision.scheme,
+        scheme: decision.scheme.name,
         input: decision.input,
         ...(decision.hash === null ? {} : { hash: decision.hash }),
-      })
+      }
+      builder = createSignedLeafBuilder(facts, decision.digest.length / 2)
       byActor.set(name, builder)
     }
     return builder
@@ -277,6 +291,7 @@ export function createSigning(options: SigningOptions): Signing {
           }
           handOver({
             settle,
+            slow: factsOf(key.algorithm as AlgorithmName).slow,
             organization: organization.id,
             item: signItemOf(decision, item, sealed, answer, undefined),
           })
@@ -354,6 +369,7 @@ export function createSigning(options: SigningOptions): Signing {
         result = await new Promise<SignResult>((settle) =>
           handOver({
             settle,
+            slow: factsOf(key.algorithm as AlgorithmName).slow,
             organization: organization.id,
             item: signItemOf(decision, item, handedOver, at, repeated),
           }),
@@ -480,7 +496,7 @@ export function createSigning(options: SigningOptions): Signing {
       const caller = state === first.credential.organization ? first : await first.renew()
       const key = await keyFor(caller, keyId)
       if (!key) return keyNotFound()
-      const decision = decide(key, { ...input, key_version: leaf.version })
+      const decision = decide(key, { ...input, scheme: leaf.scheme, key_version: leaf.version })
       if (decision instanceof RequestFault) return decision
       if (decision.digest !== leaf.digest || decision.input !== leaf.input) return bodyMismatch()
       const path = await inclusionPath(await keeper.tree(organization, checkpoint.size), index, checkpoint.size, sha256)
@@ -573,7 +589,7 @@ function signItemOf(
     deadline: at.committedAt + deadlineMilliseconds,
     organizationKey,
     material,
-    scheme: decision.scheme,
+    scheme: decision.scheme.name,
     input: decision.input,
     hash: decision.hash,
     data: decision.data,
