@@ -132,7 +132,7 @@ async function leafHashesFrom(client: pg.Client, organization: string, first: nu
 async function dropIndexes(client: pg.Client): Promise<string[]> {
   const { rows: constraints } = await client.query<{ holder: string; name: string; kind: string; definition: string }>(
     `select conrelid::regclass::text as holder, conname as name, contype as kind, pg_get_constraintdef(oid) as definition from pg_constraint
-      where conrelid = any ($1::regclass[]) and contype in ('p', 'u', 'f') order by contype = 'f' desc`,
+      where (conrelid = any ($1::regclass[]) and contype in ('p', 'u', 'f')) or (confrelid = any ($1::regclass[]) and contype = 'f') order by contype = 'f' desc`,
     [tables],
   )
   for (const { holder, name } of constraints) await client.query(`alter table ${holder} drop constraint ${name}`)

@@ -185,7 +185,7 @@ test('an adapter refuses what is not of its account, and stays at its version wh
   const ed25519 = await makeKey(instance, 'no-evm', { algorithm: 'ed25519' })
   await assert.rejects(createViemAccount(client, { keyId: ed25519.id }), RangeError)
   await client.keys.rotate(keyId, { keep_active: true })
-  const { addresses } = await client.keys.addresses(keyId)
+  const { addresses } = await client.keys.addresses(keyId, { chain: 'eip155:1' })
   assert.deepEqual(
     addresses.map(({ key_version }) => key_version),
     [2, 1],

@@ -147,7 +147,7 @@ async function send(reader: Reader, one: Asked, trouble: Trouble): Promise<boole
     }
     return refusals.length === 0
   }
-  count(trouble.refused, `${answer.status} ${answer.body?.code}`)
+  count(trouble.refused, `${answer.status} ${answer.body?.code} ${answer.body?.detail}`)
   const expected =
     (answer.status === 503 || answer.body?.code === 'request.in_progress') && answer.headers.get('retry-after') !== null
   if (!expected) trouble.wrong.push(`${one.path}: ${answer.status} ${JSON.stringify(answer.body)}`)

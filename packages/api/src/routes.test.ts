@@ -23,13 +23,13 @@ test('the routes are these; one more or one less is a change of the contract', (
       'keys.sign POST /v1/keys/{id}/sign api:keys:sign 200',
       'sign.batch POST /v1/sign/batch api:keys:sign 200',
       'keys.verify POST /v1/keys/{id}/verify api:keys:read 200',
+      'signatures.aggregate POST /v1/signatures/aggregate api:keys:read 200',
+      'signatures.verifyAggregate POST /v1/signatures/verify-aggregate api:keys:read 200',
       'transactions.decode POST /v1/transactions/decode api:keys:read 200',
       'keys.signTransaction POST /v1/keys/{id}/sign-transaction api:keys:sign 200',
       'transactions.signBatch POST /v1/sign-transaction/batch api:keys:sign 200',
       'keys.signMessage POST /v1/keys/{id}/sign-message api:keys:sign 200',
       'keys.addresses GET /v1/keys/{id}/addresses api:keys:read 200',
-      'signatures.aggregate POST /v1/signatures/aggregate api:keys:read 200',
-      'signatures.verifyAggregate POST /v1/signatures/verify-aggregate api:keys:read 200',
       'keys.createWrappingKey POST /v1/keys/import/wrapping-key api:keys:write 201',
       'keys.import POST /v1/keys/import api:keys:write 201',
       'keys.export POST /v1/keys/{id}/export api:keys:export 200',
@@ -112,9 +112,9 @@ test('what creates or signs takes an Idempotency-Key', () => {
   assert.deepEqual(without, [
     'keys.cancelDeletion',
     'keys.verify',
-    'transactions.decode',
     'signatures.aggregate',
     'signatures.verifyAggregate',
+    'transactions.decode',
   ])
   for (const id of routeIds) if (routeOf(id).idempotent) assert.equal(routeOf(id).method, 'POST')
 })

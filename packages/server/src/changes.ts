@@ -17,7 +17,8 @@ import { encodeTexts, type TextField } from './log/leaves.ts'
 import { type Claim, refusalOf } from './signing/signing.ts'
 import type { OrganizationState, Organizations } from './tenants/organization.ts'
 
-const maximumDecisions = 6
+/** Under one change after another of the organization. */
+const maximumDecisions = 20
 /** Changes of one organization that have a connection at a time; its lock lets one of them on anyway. */
 const changesPerOrganization = 2
 
@@ -56,8 +57,8 @@ export interface Change<T> {
   readonly change: OrganizationChange
   readonly claim: Claim | null
   /**
-   * Runs in the authorizing transaction while nobody is held up by it: before the organization is locked. It writes only rows
-   * that nothing can depend on before the commit, those of new keys. Throwing undoes everything.
+   * Runs in the authorizing transaction, before the organization is locked where it can, so that nobody is held up by it. It
+   * writes only rows that nothing can depend on before the commit, those of new keys. Throwing undoes everything.
    */
   prepare?(client: PoolClient, records: readonly RecordId[]): Promise<void>
   /** Runs in the authorizing transaction, after the records are in. Throwing undoes everything. */
@@ -110,7 +111,7 @@ export function createChanges(
     actor: Actor,
     change: Change<T>,
     lane: Lane,
-    second = false,
+    prepareFirst: boolean,
   ): Promise<Changed<T> | { kind: 'epoch'; epoch: number }> {
     // Before there is a connection: those who hold one and want another could wait for each other.
     const texts = await storeTexts(actor, change.records)
@@ -122,8 +123,8 @@ export function createChanges(
       const { items, ids } = prepareRecords(actor, change.records, texts, change.claim, stamp)
       await client.query('begin')
       // A repeat would meet what the first request wrote.
-      const repeats = change.claim !== null && (await isClaimed(client, actor.organization.id, change.claim))
-      if (!repeats) await change.prepare?.(client, ids)
+      const prepares = prepareFirst && !(change.claim && (await isClaimed(client, actor.organization.id, change.claim)))
+      if (prepares) await change.prepare?.(client, ids)
       const answers = await authorizeWithin(client, items, change.change)
       const refused = answers.find((answer) => answer.status !== 'authorized')
       if (refused) {
@@ -132,7 +133,7 @@ export function createChanges(
         await client.query('rollback')
         return settle(refused)
       }
-      if (repeats) await change.prepare?.(client, ids)
+      if (!prepares) await change.prepare?.(client, ids)
       const value = await change.write(client, ids)
       try {
         await client.query('commit')
@@ -152,8 +153,12 @@ export function createChanges(
         broken = true
       })
       // What collided may be what the same request wrote, sent twice at once.
-      if (client && !broken && change.prepare && change.claim && !second) {
-        if (await isClaimed(client, actor.organization.id, change.claim)) return attempt(actor, change, lane, true)
+      if (client && !broken && prepareFirst && change.prepare && change.claim) {
+        if (await isClaimed(client, actor.organization.id, change.claim)) {
+          client.release()
+          client = undefined
+          return attempt(actor, change, lane, false)
+        }
       }
       throw refusedLock(error) ?? error
     } finally {
@@ -175,7 +180,8 @@ export function createChanges(
           actor = await now.renew()
           continue
         }
-        const result = await inLane(now.organization.id, (lane) => attempt(now, change, lane))
+        // Whom an epoch has passed by once goes the shorter way, which holds the organization for longer.
+        const result = await inLane(now.organization.id, (lane) => attempt(now, change, lane, i === 0))
         if (result.kind !== 'epoch') return result
         organizations.supersede(now.organization.id, result.epoch)
         actor = await now.renew()

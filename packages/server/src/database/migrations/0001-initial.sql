@@ -181,14 +181,6 @@ create table key_parts (
   foreign key (key_id, version) references key_versions (key_id, version)
 );
 
--- A key that is about to be narrowed, committed before the signer is asked and gone with the narrowing itself: what is left
--- here may be narrower in the signer's ledger than in these tables.
-create table narrowings (
-  id uuid primary key,
-  key_id uuid not null references keys (id),
-  begun_at timestamptz not null default now()
-);
-
 -- Every name, metadata and state a key has had, with the record of the change.
 create table key_history (
   key_id uuid not null references keys (id),
