@@ -11,7 +11,7 @@ const bulkRoutes: ReadonlySet<RouteId> = new Set<RouteId>([
 ])
 
 /** How long an organization's bulk work rests after a step during which signatures were asked for, in steps. */
-const restFactor = 4
+const restFactor = 6
 const longestRestMilliseconds = 1_000
 
 /** Whether the route's requests run as bulk work. */
