@@ -59,6 +59,8 @@ interface Mcl {
   _mclBnGT_isOne(a: number): number
 }
 
+const require = createRequire(import.meta.url)
+
 /** mcl, ready for this curve. */
 export const mcl: Mcl = await load()
 
@@ -266,7 +268,7 @@ function layOut(): number {
 }
 
 async function load(): Promise<Mcl> {
-  const library = createRequire(import.meta.url)('mcl-wasm') as {
+  const library = require('mcl-wasm') as {
     init(curve: number): Promise<void>
     readonly mod: Mcl
   }

@@ -21,7 +21,7 @@ export const transferCommands: readonly CommandRow[] = [
     path: 'keys import',
     summary: 'Import a private key',
     description:
-      'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is hex, PEM (PKCS#8, SEC1, PKCS#1), JWK, or a keystore of Ethereum (version 3 for secp256k1, EIP-2335 for bls12-381): from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
+      'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is hex, PEM (PKCS#8, SEC1, PKCS#1), JWK, or a keystore of Ethereum (version 3 for secp256k1, EIP-2335 for bls12-381) or of EigenLayer’s tools (bn254): from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
     arguments: [{ name: '<name>', description: 'Name of the key, unique in its namespace.' }],
     options: [
       ...termOptions,
