@@ -26,6 +26,7 @@ const allowed: Record<string, Row> = {
       'canonicalize',
       'cbor2',
       'hpke',
+      'mcl-wasm',
       'secp256k1',
       'sodium-native',
       'tiny-secp256k1',

@@ -28,6 +28,33 @@ test('the address follows metadata.address_prefix, in every version, and is foun
   })
 })
 
+test('bn254: both public keys are told apart in every version; a point is signed if it is one', async () => {
+  const key = await newKey({ algorithm: 'bn254', schemes: ['digest', 'g1'] })
+  const rotated = await made('POST', `/v1/keys/${key.id}/rotate`)
+  for (const view of [key, rotated, ...rotated.versions]) {
+    assert.match(view.public_key_g1, /^[0-9a-f]{128}$/)
+    assert.match(view.public_key_g2, /^[0-9a-f]{256}$/)
+    assert.equal(view.public_key, view.public_key_g1 + view.public_key_g2)
+  }
+  assert.notEqual(rotated.public_key_g2, key.public_key_g2)
+  const other = await newKey()
+  assert.deepEqual([other.public_key_g1, other.public_key_g2], [null, null])
+  const ask = (data: string) => ({ data, encoding: 'hex', scheme: 'g1' })
+  const path = `/v1/keys/${key.id}/sign`
+  const { signature } = await made('POST', path, ask(rotated.public_key_g1))
+  const verification = { ...ask(rotated.public_key_g1), signature }
+  assert.deepEqual(await made('POST', `/v1/keys/${key.id}/verify`, verification), { valid: true })
+  for (const data of ['', '00'.repeat(64), '11'.repeat(64), 'ff'.repeat(64), rotated.public_key_g1.slice(2)]) {
+    await refused('sign.data_invalid', 'POST', path, ask(data))
+    const asked = { ...verification, data }
+    assert.deepEqual(await made('POST', `/v1/keys/${key.id}/verify`, asked), { valid: false })
+  }
+  await refused('sign.hash_not_allowed', 'POST', path, { ...ask(rotated.public_key_g1), prehashed: true })
+  await refused('sign.hash_not_allowed', 'POST', path, { ...ask(rotated.public_key_g1), hash: 'sha256' })
+  await made('PATCH', `/v1/keys/${key.id}`, { schemes: ['digest'] })
+  await refused('key.scheme_not_allowed', 'POST', path, ask(rotated.public_key_g1))
+})
+
 test('the history has every name, metadata and state that a key had, each with its record', async () => {
   const key = await newKey({ metadata: { a: '1' }, rotate_every_days: 10 })
   const second = name()

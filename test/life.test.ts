@@ -18,6 +18,7 @@ after(() => instance.remove())
 
 /** What this scheme can be asked to sign. */
 function messageFor(scheme: SchemeName, publicKey: string): Buffer {
+  if (scheme === 'g1') return Buffer.from(`${'1'.padStart(64, '0')}${'2'.padStart(64, '0')}`, 'hex')
   return scheme === 'proof-of-possession' ? Buffer.from(publicKey, 'hex') : Buffer.from('hello')
 }
 

@@ -14,8 +14,18 @@ export type AlgorithmName =
   | 'rsa-3072'
   | 'rsa-4096'
   | 'bls12-381'
+  | 'bn254'
 /** Names of the ways in which keys sign. */
-export type SchemeName = 'ecdsa' | 'bip340' | 'pure' | 'pss' | 'pkcs1v15' | 'signature' | 'proof-of-possession'
+export type SchemeName =
+  | 'ecdsa'
+  | 'bip340'
+  | 'pure'
+  | 'pss'
+  | 'pkcs1v15'
+  | 'signature'
+  | 'proof-of-possession'
+  | 'digest'
+  | 'g1'
 /** Hashes of raw data, with the bytes of their digests. */
 export type HashName = 'sha256' | 'sha384' | 'keccak256'
 
@@ -32,6 +42,8 @@ export interface SchemeFacts {
   readonly deterministic: boolean
   /** Set where the only thing that is signed is the key's own public key. */
   readonly ownKey?: true
+  /** Set where the only thing that is signed is a point of G1, which the caller chose: x ‖ y, 64 bytes. */
+  readonly point?: true
 }
 
 /** The facts of an algorithm that hold wherever it runs. */
@@ -165,6 +177,19 @@ const rows: { readonly [name in AlgorithmName]: Omit<AlgorithmFacts, 'name'> } =
     publicKeyForm: 'point of G1, compressed (draft-irtf-pairing-friendly-curves §C)',
     signatureLength: 96,
     signatureForm: 'point of G2, compressed',
+    slow: true,
+  },
+  bn254: {
+    schemes: [
+      { name: 'digest', input: 'digest', hashes: ['keccak256', 'sha256'], prehashed: true, deterministic: true },
+      { name: 'g1', input: 'message', hashes: [], prehashed: false, deterministic: true, point: true },
+    ],
+    secretLength: 32,
+    secretForm: 'scalar',
+    publicKeyLength: 192,
+    publicKeyForm: 'point of G1, x ‖ y, then the one of G2, x1 ‖ x0 ‖ y1 ‖ y0 (EIP-197)',
+    signatureLength: 64,
+    signatureForm: 'point of G1, x ‖ y (EIP-196)',
     slow: true,
   },
 }

@@ -6,6 +6,7 @@ import {
   algorithmFacts,
   digestLengths,
   factsOf,
+  type HashName,
   hashNames,
   isAlgorithmName,
   schemeNames,
@@ -14,6 +15,7 @@ import {
 import { type Algorithm, algorithm, algorithms, isAlgorithm } from './algorithms.ts'
 import { hex, utf8 } from './bytes.ts'
 import { createEntropy, EntropyFailure, kernelSource } from './entropy.ts'
+import { hashWith } from './hash.ts'
 import { sha256 } from './hash-native.ts'
 import { createSecp256k1, loadEngine, loadNative, loadWasm } from './secp256k1.ts'
 import { createSchnorr, loadWasmSchnorr } from './secp256k1-schnorr.ts'
@@ -44,6 +46,7 @@ const orders: { readonly [name in AlgorithmName]?: bigint } = {
   'secp256k1-schnorr': 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
   p256: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
   'bls12-381': 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001n,
+  bn254: 0x30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001n,
   p384: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
 }
 
@@ -60,6 +63,7 @@ test('one table: each row has the facts of its name, and an engine that is named
       ['rsa-3072', 'openssl', true],
       ['rsa-4096', 'openssl', true],
       ['bls12-381', 'blst', true],
+      ['bn254', 'mcl (wasm)', false],
     ],
   )
   for (const facts of algorithmFacts) {
@@ -112,8 +116,9 @@ for (const row of implementations) {
         assert.ok(row.isValidPublicKey(publicKey))
         const signer = row.openSigner(secret, arena)
         for (const scheme of row.schemes) {
-          const asked = scheme.ownKey ? publicKey : message
-          const input = scheme.input === 'digest' ? sha256(asked) : asked
+          // A point is at hand: the half in G1 of the key whose row signs points.
+          const asked = scheme.point ? publicKey.slice(0, 64) : scheme.ownKey ? publicKey : message
+          const input = scheme.input === 'digest' ? hashWith(scheme.hashes[0] as HashName, asked) : asked
           const { signature } = signer.sign(input, scheme.name)
           assert.equal(signature.length, row.signatureLength)
           assert.ok(row.verify(signature, input, publicKey, scheme.name))

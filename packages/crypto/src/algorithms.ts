@@ -1,5 +1,6 @@
 import type { Algorithm } from './algorithm.ts'
 import { bls12381 } from './bls12-381.ts'
+import { bn254 } from './bn254.ts'
 import { ed25519 } from './ed25519.ts'
 import { p256 } from './p256.ts'
 import { p384 } from './p384.ts'
@@ -20,6 +21,7 @@ export const algorithms: readonly Algorithm[] = [
   rsa3072,
   rsa4096,
   bls12381,
+  bn254,
 ]
 
 const rows: ReadonlyMap<string, Algorithm> = new Map(algorithms.map((row) => [row.name, row]))

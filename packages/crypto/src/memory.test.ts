@@ -144,7 +144,7 @@ test('control: a copy on the heap is found', { skip }, async () => {
   assert.ok(found.elsewhere > 0 && found.locked === 1, JSON.stringify(found))
 })
 
-for (const name of ['secp256k1', 'secp256k1-schnorr', 'ed25519', 'p256', 'p384'])
+for (const name of ['secp256k1', 'secp256k1-schnorr', 'ed25519', 'p256', 'p384', 'bn254'])
   test(`an open ${name} key lies in locked memory and nowhere else`, { skip }, async () => {
     const { locked, elsewhere } = await search(signing(name))
     // OpenSSL's objects are freed when the garbage collector finds them: that of the public key may still be there.

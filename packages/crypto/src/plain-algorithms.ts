@@ -3,6 +3,7 @@ import { p256, p384 } from '@noble/curves/nist.js'
 import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js'
 import type { AlgorithmName, SchemeName } from './algorithm-facts.ts'
 import { plainBls12381 } from './bls12-381-plain.ts'
+import { plainBn254 } from './bn254-plain.ts'
 import { createPlainRsa } from './rsa-plain.ts'
 
 /**
@@ -42,6 +43,7 @@ export const plainAlgorithms: { readonly [name in AlgorithmName]: PlainAlgorithm
   'rsa-3072': createPlainRsa(3072),
   'rsa-4096': createPlainRsa(4096),
   'bls12-381': plainBls12381,
+  bn254: plainBn254,
 }
 
 /** The library multiplies by the cofactor; where both points lie in the group of prime order that makes no difference. */

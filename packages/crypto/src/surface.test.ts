@@ -22,6 +22,9 @@ const surface: Readonly<Record<string, readonly string[]>> = {
   'bls12-381': ['bls12381', 'createBls', 'loadBlst', 'loadNobleEngine'],
   'bls12-381-aggregate': ['aggregateBls', 'verifyAggregateBls'],
   'bls12-381-plain': ['checkPlainPublicKey', 'plainBls12381', 'signPlainBls12381'],
+  bn254: ['bn254'],
+  'bn254-mcl': ['isMclPublicKey', 'isMclSecret', 'mcl', 'mclProduct', 'mclPublicKey', 'verifyMcl'],
+  'bn254-plain': ['isBn254Point', 'plainBn254'],
   bytes: [
     'assertBytes',
     'base64',
@@ -67,6 +70,7 @@ const plain = [
   'address',
   'algorithm-facts',
   'bls12-381-plain',
+  'bn254-plain',
   'bytes',
   'canonical-json',
   'cbor',

@@ -110,7 +110,7 @@ export interface AlgorithmFacts {
   readonly name: string
   readonly engine: string
   readonly native: boolean
-  readonly schemes: readonly Omit<SchemeFacts, 'ownKey'>[]
+  readonly schemes: readonly Omit<SchemeFacts, 'ownKey' | 'point'>[]
 }
 
 /** Answer to hello: who the signer is and what it can. */

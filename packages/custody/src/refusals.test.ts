@@ -164,6 +164,22 @@ test('a transaction and a message: for the uses of the key only, and only where 
   assert.equal(refusalOf(sent.results[0]), 'custody.leaf_mismatch')
 })
 
+test('what is no point of the curve is refused where the scheme signs points, and points where it was not granted', async () => {
+  const points = await makeKey(client, log, { algorithm: 'bn254', schemes: ['g1'], uses: ['raw', 'digest'] })
+  const base = new Uint8Array(64)
+  base[31] = 1
+  base[63] = 2
+  const asked = async (data: Uint8Array): Promise<string> =>
+    refusalOf((await client.sign([makeItem(log, points, data)])).results[0])
+  assert.equal(await asked(base), 'signed')
+  const off = base.slice()
+  off[63] = 3
+  for (const data of [off, new Uint8Array(64), new Uint8Array(32), new Uint8Array(0), new Uint8Array(65)])
+    assert.equal(await asked(data), 'custody.input_refused')
+  const digests = await makeKey(client, log, { algorithm: 'bn254' })
+  assert.equal(await outcome({ scheme: 'g1', hash: null, data: base }, digests), 'custody.scheme_refused')
+})
+
 test('an item that is refused fails none of its neighbours', async () => {
   const good = makeItem(log, key, message)
   const { results } = await client.sign([good, withLeaf({ version: 9 }), makeItem(log, key, message)])

@@ -7,16 +7,16 @@ import { type AlgorithmName, algorithmNames, factsOf } from '@popsigner/crypto/a
 import { fromHex, hex } from '@popsigner/crypto/bytes'
 import { keccak256 } from '@popsigner/crypto/hash'
 import { publicKeyOf } from '@popsigner/crypto/verify'
-import { keystoreVersions, readPrivateKey, writePrivateKey, writePublicKey } from './key-encodings.ts'
+import { hasPem, keystoreVersions, readPrivateKey, writePrivateKey, writePublicKey } from './key-encodings.ts'
 import { openKeystore, sealKeystore } from './keystore.ts'
 
 const folder = join(import.meta.dirname, '../vectors/eip2335')
 const text = readFileSync(join(folder, 'keystores.json'), 'utf8')
 const vectors = JSON.parse(text) as { password: string; secret: string; keystores: { pubkey: string }[] }
 
-/** A private key made by OpenSSL, or for BLS a small number. */
+/** A private key made by OpenSSL, or for pairings a number that is one. */
 function newSecret(algorithm: AlgorithmName): Uint8Array {
-  if (algorithm === 'bls12-381') return fromHex(vectors.secret)
+  if (!hasPem(algorithm)) return fromHex(vectors.secret)
   const curve = { secp256k1: 'secp256k1', 'secp256k1-schnorr': 'secp256k1', p256: 'prime256v1', p384: 'secp384r1' }
   const made = algorithm.startsWith('rsa-')
     ? generateKeyPairSync('rsa', { modulusLength: Number(algorithm.slice(4)) })
@@ -29,6 +29,19 @@ function newSecret(algorithm: AlgorithmName): Uint8Array {
 test('the vectors are those that their README states', () => {
   const digest = createHash('sha256').update(text).digest('hex')
   assert.ok(readFileSync(join(folder, 'README.md'), 'utf8').includes(digest))
+})
+
+test('eigensdk-go: its keystore opens, and has the public key that it names', () => {
+  const file = join(import.meta.dirname, '../vectors/eigensdk/keystore.json')
+  const keystore = readFileSync(file, 'utf8')
+  const readme = readFileSync(join(file, '../README.md'), 'utf8')
+  assert.ok(readme.includes(createHash('sha256').update(keystore).digest('hex')))
+  const opened = readPrivateKey('bn254', keystore, 'testpassword')
+  const publicKey = hex(publicKeyOf('bn254', opened))
+  const [x, y] = [publicKey.slice(0, 64), publicKey.slice(64, 128)].map((part) => BigInt(`0x${part}`))
+  assert.equal(JSON.parse(keystore).pubKey, `E([${x},${y}])`)
+  assert.throws(() => readPrivateKey('bn254', keystore, 'Testpassword'), /does not open/)
+  assert.throws(() => readPrivateKey('secp256k1', keystore, 'testpassword'), RangeError)
 })
 
 test('EIP-2335: both keystores open, with their password alone', () => {
@@ -67,7 +80,7 @@ for (const algorithm of algorithmNames)
     assert.equal(secret.length, factsOf(algorithm).secretLength)
     const publicKey = hex(publicKeyOf(algorithm, secret))
     assert.deepEqual(readPrivateKey(algorithm, writePrivateKey(algorithm, secret, 'hex')), secret)
-    if (algorithm === 'bls12-381') {
+    if (!hasPem(algorithm)) {
       assert.throws(() => writePrivateKey(algorithm, secret, 'pem'), RangeError)
       assert.throws(() => writePublicKey(algorithm, publicKey, 'jwk'), RangeError)
     } else {

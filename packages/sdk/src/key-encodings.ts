@@ -30,10 +30,20 @@ const kinds: { readonly [name in AlgorithmName]: Kind } = {
   'rsa-3072': { kind: 'rsa' },
   'rsa-4096': { kind: 'rsa' },
   'bls12-381': null,
+  bn254: null,
 }
 
 /** Algorithms whose keys Ethereum's keystores hold, with the version they have there. */
-export const keystoreVersions: { readonly [name in AlgorithmName]?: 3 | 4 } = { secp256k1: 3, 'bls12-381': 4 }
+export const keystoreVersions: { readonly [name in AlgorithmName]?: 3 | 4 } = {
+  secp256k1: 3,
+  'bls12-381': 4,
+  bn254: 3,
+}
+
+/** Whether PEM and JWK have keys of this algorithm. */
+export function hasPem(algorithm: AlgorithmName): boolean {
+  return kinds[algorithm] !== null
+}
 
 /** Up to the seed (RFC 8410 §7). */
 const ed25519Private = fromHex('302e020100300506032b657004220420')
@@ -64,10 +74,12 @@ export function readPrivateKey(algorithm: AlgorithmName, text: string, password?
       opened(() => createPrivateKey({ key: json as JsonWebKey, format: 'jwk' })),
     )
   const version = keystoreVersions[algorithm]
-  if (version === undefined || json['version'] !== version)
+  // EigenLayer's tools leave the version out.
+  const stated = json['version'] ?? (algorithm === 'bn254' ? 3 : undefined)
+  if (version === undefined || stated !== version)
     throw new RangeError(`private key: neither hex, PEM, JWK nor a keystore that ${algorithm} has`)
   if (password === undefined) throw new RangeError('private key: the keystore needs its password')
-  const bytes = openKeystore(json, password)
+  const bytes = openKeystore({ ...json, version }, password)
   if (bytes.length !== secretLength) throw new RangeError('private key: the keystore holds none of this length')
   return bytes
 }

@@ -61,7 +61,11 @@ export function createMetrics(read: {
   gauge('popsigner_logs_behind', 'Organizations whose log does not extend the ledger.', read.logsBehind)
   gauge('popsigner_resident_bytes', 'Resident memory of this process.', () => process.memoryUsage.rss())
   gauge('popsigner_heap_bytes', 'What of it JavaScript objects have.', () => process.memoryUsage().heapTotal)
-  gauge('popsigner_external_bytes', 'What of it buffers outside of the heap have.', () => process.memoryUsage().external)
+  gauge(
+    'popsigner_external_bytes',
+    'What of it buffers outside of the heap have.',
+    () => process.memoryUsage().external,
+  )
 
   function gauge(name: string, help: string, value: () => number): void {
     // Made for its registration: the registry asks it for its value.

@@ -74,7 +74,15 @@ const rotateEveryDays = z
   .nullable()
   .describe('The key is rotated by itself this many days after its newest version was made; `null` for never.')
 
-const addressFields = {
+const derivedFields = {
+  public_key_g1: hex(64)
+    .nullable()
+    .describe('The part of `public_key` in G1, x ‖ y as in EIP-196; `null` unless the algorithm is bn254.'),
+  public_key_g2: hex(128)
+    .nullable()
+    .describe(
+      'The part of `public_key` in G2, x1 ‖ x0 ‖ y1 ‖ y0 with imaginary parts (1) first, as in EIP-197 and in `G2Point` of EigenLayer’s `BN254.sol`; `null` unless the algorithm is bn254.',
+    ),
   address: z
     .string()
     .nullable()
@@ -94,7 +102,7 @@ const keyVersionInfo = z
     version: keyVersion,
     state: keyState,
     public_key: publicKeyText,
-    ...addressFields,
+    ...derivedFields,
     created_at: time,
   })
   .meta({ id: 'KeyVersion' })
@@ -105,7 +113,7 @@ const keyFields = {
   namespace: name.describe('Name of the namespace.'),
   algorithm: algorithmName,
   public_key: publicKeyText,
-  ...addressFields,
+  ...derivedFields,
   exportable: z.boolean().describe('Whether the key can leave the signer at all; false where `export` is `none`.'),
   export: exportTerms.describe(
     'Who can be given the key: `none`; `any` recipient; or SHA-256 (hex) of the one recipient’s public key. Sealed into the envelope.',

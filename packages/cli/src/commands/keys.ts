@@ -1,5 +1,5 @@
 import { algorithmNames, type Key, schemeNames } from '@popsigner/sdk'
-import { type PublicKeyFormat, writePublicKey } from '@popsigner/sdk/key-encodings'
+import { hasPem, type PublicKeyFormat, writePublicKey } from '@popsigner/sdk/key-encodings'
 import type { ArgumentRow, CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { collect, findKey, findKeyId } from '../find.ts'
@@ -151,8 +151,8 @@ export const keyCommands: readonly CommandRow[] = [
       const key = await findKey(session, given.argument(0))
       const format = given.text('format') as PublicKeyFormat | undefined
       if (format === undefined) return showKey(session, key)
-      if (format !== 'hex' && key.algorithm === 'bls12-381')
-        throw misuse(`bls12-381 has no ${format}`, 'Its public key is 48 bytes: --format hex.')
+      if (format !== 'hex' && !hasPem(key.algorithm))
+        throw misuse(`${key.algorithm} has no ${format}`, 'Its public key is bytes: --format hex.')
       session.output.line(writePublicKey(key.algorithm, key.public_key, format).trimEnd())
     },
   },

@@ -31,6 +31,8 @@ export function showKey(session: Session, key: Key): void {
     ['state', key.destroy_at === null ? key.state : `${key.state}, destroyed at ${key.destroy_at}`],
     ['version', key.version],
     ['public key', key.public_key],
+    ...(key.public_key_g1 === null ? [] : ([['public key g1', key.public_key_g1]] as const)),
+    ...(key.public_key_g2 === null ? [] : ([['public key g2', key.public_key_g2]] as const)),
     ...(key.address === null ? [] : ([['address', key.address]] as const)),
     ...(key.eth_address === null ? [] : ([['eth address', key.eth_address]] as const)),
     ['schemes', key.schemes.join(' ')],

@@ -1,5 +1,11 @@
 import { resolve } from 'node:path'
-import { keystoreVersions, type PrivateKeyFormat, readPrivateKey, writePrivateKey } from '@popsigner/sdk/key-encodings'
+import {
+  hasPem,
+  keystoreVersions,
+  type PrivateKeyFormat,
+  readPrivateKey,
+  writePrivateKey,
+} from '@popsigner/sdk/key-encodings'
 import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { findKey } from '../find.ts'
@@ -15,7 +21,7 @@ export const transferCommands: readonly CommandRow[] = [
     path: 'keys import',
     summary: 'Import a private key',
     description:
-      'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is hex, PEM (PKCS#8, SEC1, PKCS#1), JWK, or a keystore of Ethereum (version 3 for secp256k1, EIP-2335 for bls12-381): from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
+      'Seals the private key to the signer’s wrapping key, which must be signed by the pinned identity of the signer, and sends only what is sealed. The key is hex, PEM (PKCS#8, SEC1, PKCS#1), JWK, or a keystore of Ethereum (version 3 for secp256k1, EIP-2335 for bls12-381) or of EigenLayer’s tools (bn254): from a file, from standard input, or asked for. Copies of it may exist elsewhere; the record of the import says that it was imported.',
     arguments: [{ name: '<name>', description: 'Name of the key, unique in its namespace.' }],
     options: [
       ...termOptions,
@@ -61,7 +67,7 @@ export const transferCommands: readonly CommandRow[] = [
       {
         flags: '--format <format>',
         description:
-          'With --to-file: hex (the default), pem (PKCS#8), jwk, or keystore (version 3 for secp256k1, EIP-2335 for bls12-381).',
+          'With --to-file: hex (the default), pem (PKCS#8), jwk, or keystore (version 3 for secp256k1 and bn254, EIP-2335 for bls12-381).',
         choices: ['hex', 'pem', 'jwk', 'keystore'],
       },
       { flags: '--passphrase-file <path>', description: 'File with the password that the keystore shall have.' },
@@ -104,10 +110,10 @@ export const transferCommands: readonly CommandRow[] = [
       if (format === 'keystore' && (password === undefined || keystoreVersions[key.algorithm] === undefined))
         throw misuse(
           'that keystore cannot be written',
-          'It needs --passphrase-file, and a key of secp256k1 or bls12-381.',
+          'It needs --passphrase-file, and a key of secp256k1, bn254 or bls12-381.',
         )
-      if ((format === 'pem' || format === 'jwk') && key.algorithm === 'bls12-381')
-        throw misuse(`bls12-381 has no ${format}`, 'Write it as hex or keystore.')
+      if ((format === 'pem' || format === 'jwk') && !hasPem(key.algorithm))
+        throw misuse(`${key.algorithm} has no ${format}`, 'Write it as hex or keystore.')
       const version = given.number('key-version')
       await session.consent({
         what: `Export ${key.namespace}/${key.name}`,

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { SchemeFacts } from '@popsigner/crypto/algorithm-facts'
+import { isBn254Point } from '@popsigner/crypto/bn254-plain'
 import { digestHex, sha256 } from '@popsigner/crypto/hash-native'
 import { commonFields, events } from '@popsigner/transparency/events'
 import { verifyInclusion } from '@popsigner/transparency/merkle'
@@ -101,6 +102,7 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode | Promi
 
   const data = payload.subarray(item.dataAt, item.dataEnd)
   if (scheme.ownKey && !data.equals(key.spec.publicKey as Uint8Array)) return 'custody.input_refused'
+  if (scheme.point && !isBn254Point(data)) return 'custody.input_refused'
   const digest = digestOf(scheme, item, data)
   if (digest === null) return 'custody.input_refused'
   const leaf = payload.toString('latin1', item.leafAt + 1, item.leafEnd)

@@ -81,6 +81,8 @@ export function viewKey(row: KeyRow): KeyView {
     namespace: row.namespace,
     algorithm: row.algorithm,
     public_key: primary.public_key,
+    public_key_g1: primary.public_key_g1,
+    public_key_g2: primary.public_key_g2,
     address: primary.address,
     eth_address: primary.eth_address,
     exportable: row.export !== 'none',
@@ -99,9 +101,16 @@ export function viewKey(row: KeyRow): KeyView {
 }
 
 /** One version of a key as the API answers it. */
-export function viewVersion(row: Pick<KeyRow, 'metadata'>, version: KeyRow['versions'][number]): VersionView {
+export function viewVersion(
+  row: Pick<KeyRow, 'algorithm' | 'metadata'>,
+  version: KeyRow['versions'][number],
+): VersionView {
   const { cosmos_account: cosmos, ethereum_account: ethereum } = version
-  const addresses = {
+  // 64 and 128 bytes in hex, one after the other.
+  const isPair = row.algorithm === 'bn254'
+  const derived = {
+    public_key_g1: isPair ? version.public_key.slice(0, 128) : null,
+    public_key_g2: isPair ? version.public_key.slice(128) : null,
     address: cosmos && encodeCosmosAddress(Buffer.from(cosmos, 'hex'), row.metadata['address_prefix'] ?? 'celestia'),
     eth_address: ethereum && checksumAddress(Buffer.from(ethereum, 'hex')),
   }
@@ -109,7 +118,7 @@ export function viewVersion(row: Pick<KeyRow, 'metadata'>, version: KeyRow['vers
     version: version.version,
     state: version.state,
     public_key: version.public_key,
-    ...addresses,
+    ...derived,
     created_at: new Date(version.created_at).toISOString(),
   }
 }

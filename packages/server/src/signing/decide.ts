@@ -9,6 +9,7 @@ import {
   schemeOf,
   schemesOf,
 } from '@popsigner/crypto/algorithm-facts'
+import { isBn254Point } from '@popsigner/crypto/bn254-plain'
 import { equal, hex } from '@popsigner/crypto/bytes'
 import { digestHex } from '@popsigner/crypto/hash-native'
 import type { Use } from '@popsigner/custody/custodian'
@@ -84,6 +85,11 @@ export function decide(key: SigningKey, request: SigningInput): Decision | Refus
     return new RequestFault(
       'sign.data_invalid',
       `${input.scheme.name} signs the public key of the key and nothing else.`,
+    )
+  if (input.scheme.point && !isBn254Point(input.data))
+    return new RequestFault(
+      'sign.data_invalid',
+      `${input.scheme.name} signs a point of the curve: data must be its x and y, 32 bytes each, big-endian.`,
     )
   return { version, ...input }
 }
