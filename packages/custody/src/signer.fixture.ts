@@ -13,6 +13,7 @@ import { createEntropy, kernelSource } from '@popsigner/crypto/entropy'
 import { keccak256 } from '@popsigner/crypto/hash'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
+import { logName } from '@popsigner/transparency/events'
 import { createFrontier, leafHash } from '@popsigner/transparency/merkle'
 import { buildLeaf } from '@popsigner/transparency/record'
 import { consistencyPath, inclusionPath, type TileSource } from '@popsigner/transparency/tiles'
@@ -161,7 +162,7 @@ export class TestLog {
   }
 
   get name(): string {
-    return `${instance}/${encodeTypeId('org', this.organization)}`
+    return logName(instance, encodeTypeId('org', this.organization))
   }
 
   get size(): number {
