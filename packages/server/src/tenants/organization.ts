@@ -1,5 +1,6 @@
 import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
 import type { Material } from '@popsigner/custody/custodian'
+import { logName } from '@popsigner/transparency/events'
 import type { Pool } from 'pg'
 import { type Plan, plan } from '../plans.ts'
 import type { Credential } from './credential.ts'
@@ -19,7 +20,7 @@ export interface OrganizationState {
   /** `org_…` */
   readonly text: string
   readonly name: string
-  /** `<instance>/<org_…>` */
+  /** The log's name. */
   readonly log: string
   readonly planName: string
   readonly plan: Plan
@@ -99,7 +100,7 @@ export function createOrganizations(pool: Pool, instance: string): Organizations
       bytes,
       text,
       name: row.name,
-      log: `${instance}/${text}`,
+      log: logName(instance, text),
       planName: row.plan,
       plan: plan(row.plan),
       epoch: Number(row.epoch ?? 0),
