@@ -43,7 +43,8 @@ function missingPackages(dev) {
   const missing = []
   for (const [path, entry] of Object.entries(wanted)) {
     if (!path.startsWith('node_modules/')) continue
-    if (entry.dev && !dev) continue
+    // What npm calls devOptional is for development, and otherwise for those who use an optional peer.
+    if ((entry.dev || entry.devOptional) && !dev) continue
     const there = existsSync(join(root, path))
     if (entry.link ? there : there && installed[path]?.version === entry.version) continue
     if (entry.optional && Object.keys(installed).length > 0 && !there) continue
