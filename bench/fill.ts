@@ -88,7 +88,9 @@ async function readFacts(client: pg.Client): Promise<Facts> {
     if (!rows[0]) throw new Error('the database to fill is not that of an instance that has signed')
     return rows[0]
   }
-  const { id: organization } = await one<{ id: string }>('select id from organizations')
+  const { id: organization } = await one<{ id: string }>(
+    "select id from organizations where id <> '00000000-0000-0000-0000-000000000000'",
+  )
   const head = await one<{ size: string; projected: string }>(
     'select max(tree_size) as size, (select size from projections where organization_id = $1) as projected from batches where organization_id = $1',
     [organization],
