@@ -312,7 +312,7 @@ async function forgetInDatabase(): Promise<void> {
     await database.query('delete from organizations where id = $1', [nil])
     for (const table of ['api_keys', 'namespaces', 'keys'])
       await database.query(`alter table ${table} drop constraint ${table}_of_tenants`)
-    await database.query('delete from migrations where version = 4')
+    await database.query('delete from migrations where version = 5')
   } finally {
     await database.end()
   }

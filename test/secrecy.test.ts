@@ -50,7 +50,7 @@ async function ask(method: string, path: string, body?: unknown, refused = false
 /** A private key whose bytes tell themselves from all others; below the order of every group. */
 function newSecret(algorithm: AlgorithmName): Buffer {
   const secret = randomBytes(factsOf(algorithm).secretLength)
-  secret[0] = (secret[0] as number) & 0x3f
+  secret[0] = (secret[0] as number) & 0x1f
   return secret
 }
 

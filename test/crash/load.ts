@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { AlgorithmName } from '@popsigner/crypto/algorithm-facts'
 import { algorithm } from '@popsigner/crypto/algorithms'
-import { sha256 } from '@popsigner/crypto/hash-native'
+import { hashWith } from '@popsigner/crypto/hash'
 import { type Answer, call, pause } from '../instance.ts'
 import type { Reader } from './whole-log.ts'
 
@@ -191,11 +191,12 @@ export function isSignature(
   { signature, public_key }: AnsweredSignature,
 ): boolean {
   const row = algorithm(key.algorithm)
+  const [scheme] = row.schemes
   return (
     public_key === key.publicKey &&
     row.verify(
       Buffer.from(signature, 'base64'),
-      row.schemes[0].input === 'digest' ? sha256(data) : data,
+      scheme.input === 'digest' ? hashWith(scheme.hashes[0] ?? 'sha256', data) : data,
       Buffer.from(key.publicKey, 'hex'),
     )
   )
