@@ -100,7 +100,7 @@ test('newer code finds everything, signs with it, and its log extends the one be
 async function hasColumn(served: Served): Promise<void> {
   const database = await served.database()
   try {
-    const { rows } = await database.query("select name, colour from organizations where name = 'default'")
+    const { rows } = await database.query('select name, colour from organizations')
     assert.deepEqual(rows, [{ name: 'default', colour: 'none' }])
   } finally {
     await database.end()

@@ -108,33 +108,6 @@ test('the three commands of the banner work as they are printed', async () => {
   assert.doesNotMatch(verified.stdout, /✕/)
 })
 
-test('the host reads the instance’s own log without an API key, and a receipt of it verifies offline', async () => {
-  const none = { environment: { POPSIGNER_API_KEY: '', POPSIGNER_URL: 'http://127.0.0.1:1' } }
-  const host = (...words: string[]) => popsigner(['host', 'log', ...words], none)
-  const listed = await host('list', '--event-type', 'api_key.created', '--json')
-  assert.equal(listed.exit, 0, listed.stderr)
-  const [record] = JSON.parse(listed.stdout) as { id: string; metadata: { organization: string } }[]
-  assert.match(record?.metadata.organization ?? '', /^org_/)
-  const receipt = await host('receipt', record?.id ?? '', '--to-file', 'act.json')
-  assert.equal(receipt.exit, 0, receipt.stderr)
-  assert.match(receipt.stderr, /pinned its key: cli\.test\+/)
-  const verified = await popsigner(['audit', 'verify', 'act.json'], none)
-  assert.equal(verified.exit, 0, verified.stdout)
-  assert.match(verified.stdout, /^log +cli\.test$/m)
-  const checkpoint = await host('checkpoint')
-  assert.match(checkpoint.stdout, /^cli\.test\n\d+\n/)
-  const whole = await host('verify')
-  assert.equal(whole.exit, 0, whole.stdout)
-  const key = await host('key', '--json')
-  assert.equal((JSON.parse(key.stdout) as { origin: string }).origin, 'cli.test')
-  assert.equal((await host('list', '--all')).exit, 0)
-  assert.equal((await host('list', '--since', 'soon')).exit, 2)
-  assert.equal((await host('receipt', 'rec_01h455vb4pex5vsknk084sn02q')).exit, 6)
-  // With an API key there is no way to it.
-  const own = await fails(6, 'audit', 'get', record?.id ?? '')
-  assert.equal(own.code, 'record.not_found')
-})
-
 test('a receipt that was changed, or is of other data, is refused with 7', async () => {
   const receipt = JSON.parse(readFileSync(join(server.directory, 'receipt.json'), 'utf8')) as Record<string, unknown>
   const leaf = Buffer.from(String(receipt['leaf_data']), 'base64').toString()

@@ -3,7 +3,6 @@ import { accountCommands } from './commands/account.ts'
 import { apiKeyCommands } from './commands/api-keys.ts'
 import { auditCommands } from './commands/audit.ts'
 import { hostCommands } from './commands/host.ts'
-import { hostLogCommands } from './commands/host-log.ts'
 import { instanceCommands } from './commands/instance.ts'
 import { keyCommands } from './commands/keys.ts'
 import { namespaceCommands } from './commands/namespaces.ts'
@@ -81,16 +80,6 @@ export const groups: readonly GroupRow[] = [
       'popsigner recover accept-rollback acme --checkpoint receipt.json',
     ],
   },
-  {
-    path: 'host',
-    summary: 'What the host did (host)',
-    examples: ['popsigner host log list', 'popsigner host log verify'],
-  },
-  {
-    path: 'host log',
-    summary: 'The instance’s own log (host)',
-    examples: ['popsigner host log list', 'popsigner host log receipt rec_01h455vb4pex5vsknk084sn02q'],
-  },
   { path: 'help', summary: 'Pages of help', examples: ['popsigner help exit-codes', 'popsigner help environment'] },
 ]
 
@@ -153,7 +142,6 @@ export const rows: readonly CommandRow[] = [
   ...accountCommands,
   ...instanceCommands,
   ...hostCommands,
-  ...hostLogCommands,
   completionCommand,
   namesCommand,
   ...topicCommands,

@@ -25,7 +25,7 @@ import {
   signatureOf,
   startRig,
   startSigner,
-  TestLog,
+  type TestLog,
 } from './signer.fixture.ts'
 
 let rig: Rig
@@ -157,37 +157,6 @@ function host(action: { size: number; root: Uint8Array; organization: Uint8Array
   const key = new Uint8Array(readFileSync(join(rig.place.directory, 'custody/host.key')))
   return { content, mac: (nonce: Uint8Array) => hostMac(key, nonce, content) }
 }
-
-test('the instance’s own log is named like the instance, and keys made for it again are held to where it stands', async () => {
-  const id = new Uint8Array(16)
-  const own = new TestLog(id, await client.createLog(id))
-  assert.equal(own.name, instance)
-  for (let i = 0; i < 3; i++) own.append(utf8(`{"act":${i}}`))
-  const first = await checkpoint(own, 0)
-  assert.ok(first?.kind === 'signed')
-  const keyOf = (log: TestLog) => verifierKey(instance, NOTE_ED25519, log.keys.logPublicKey)
-  const identity = verifierKey(instance, NOTE_COSIGNATURE, rig.place.identity)
-  assert.equal(verifyCheckpoint(first.note, keyOf(own), [identity])?.origin, instance)
-
-  // As after a database from before the log: the keys are others, and no other history is signed with them.
-  const again = new TestLog(id, await client.createLog(id))
-  again.append(utf8('{"act":"another"}'))
-  const fork = await checkpoint(again, 0)
-  assert.deepEqual(fork?.kind === 'refused' && [fork.code, fork.head?.size], ['log.moved', 3])
-  for (const { kind } of await client.prove([await again.extension(0)])) assert.equal(kind, 'refused')
-  const mixed = { ...(await own.extension(3)), organizationKey: again.keys.organizationKey, logKey: own.keys.logKey }
-  const [refused] = await client.checkpoint([mixed])
-  assert.equal(refused?.kind === 'refused' && refused.code, 'custody.not_opened')
-  own.append(utf8('{"act":3}'))
-  assert.equal((await checkpoint(own, 3))?.kind, 'signed')
-
-  // Behind a lost ledger the host alone says where it stands.
-  await rig.restart(() => rmSync(ledgerPath()))
-  await client.createLog(id)
-  assert.equal((await client.heads([id]))[0], null)
-  const behind = await checkpoint(own, 0)
-  assert.equal(behind?.kind === 'refused' && behind.code, 'log.behind')
-})
 
 test('a lost ledger beside a log that is not empty signs nothing until the host hands a checkpoint', async () => {
   const log = await makeLog(client)

@@ -24,7 +24,6 @@ import { hashWith } from '@popsigner/crypto/hash'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { Secret } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
-import { logName } from '@popsigner/transparency/events'
 import { createFrontier, leafHash } from '@popsigner/transparency/merkle'
 import { buildLeaf } from '@popsigner/transparency/record'
 import { consistencyPath, inclusionPath, type TileSource } from '@popsigner/transparency/tiles'
@@ -173,7 +172,7 @@ export class TestLog {
   }
 
   get name(): string {
-    return logName(instance, encodeTypeId('org', this.organization))
+    return `${instance}/${encodeTypeId('org', this.organization)}`
   }
 
   get size(): number {

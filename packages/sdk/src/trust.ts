@@ -15,7 +15,7 @@ import {
   type VerifierKey,
   verifyCheckpoint,
 } from '@popsigner/transparency/checkpoint'
-import { instanceOrganization, logName } from '@popsigner/transparency/events'
+import { logName } from '@popsigner/transparency/events'
 import { verifyConsistency } from '@popsigner/transparency/merkle'
 import { PopSignerError, TrustError } from './errors.ts'
 import { readVerifierKey } from './receipt.ts'
@@ -125,8 +125,7 @@ export function createTrust(transport: Transport, store: TrustStore, pins: Pins 
     const answer = await transport.call('audit.logKey', {}, options)
     const log = answer.origin
     const instance = String(answer.instance?.name)
-    const organization = log === instance ? instanceOrganization : String(log).slice(instance.length + 1)
-    if (log !== nameLog(instance, organization))
+    if (log !== nameLog(instance, String(log).slice(instance.length + 1)))
       throw new TrustError('trust.invalid', 'the log is not named after the instance and an organization')
     const logKey = offered(answer.verifier_key, NOTE_ED25519, log, answer.public_key)
     const cosigner = offered(answer.instance.verifier_key, NOTE_COSIGNATURE, instance, answer.instance.public_key)

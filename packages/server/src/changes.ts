@@ -40,8 +40,6 @@ export interface Actor {
   readonly committer: Committer
   readonly request?: string
   readonly texts: readonly Text[]
-  /** The host in the instance's own log, which has what it does to an organization as well. Not set for anybody else. */
-  readonly instance?: Actor
   /** The same under the present epoch. Rejects when it may no longer act. */
   renew(): Promise<Actor>
 }
@@ -117,7 +115,6 @@ export function createChanges(
   ): Promise<Changed<T> | { kind: 'epoch'; epoch: number }> {
     // Before there is a connection: those who hold one and want another could wait for each other.
     const texts = await storeTexts(actor, change.records)
-    const copy = await copyForInstance(actor, change.records)
     let client: PoolClient | undefined = await pool.connect()
     let broken = false
     try {
@@ -128,9 +125,8 @@ export function createChanges(
       // A repeat would meet what the first request wrote.
       const prepares = prepareFirst && !(change.claim && (await isClaimed(client, actor.organization.id, change.claim)))
       if (prepares) await change.prepare?.(client, ids)
-      const copied = await appendCopy(client, copy, stamp)
-      const answers = copied.some(isRefused) ? [] : await authorizeWithin(client, items, change.change)
-      const refused = [...copied, ...answers].find(isRefused)
+      const answers = await authorizeWithin(client, items, change.change)
+      const refused = answers.find((answer) => answer.status !== 'authorized')
       if (refused) {
         // Those behind it would wait as long, one after the other, for the same answer.
         if (refused.status === 'busy') for (const one of lane.waiting.splice(0)) one.refuse(refusalOf(refused))
@@ -148,9 +144,9 @@ export function createChanges(
         const found = await findRecord(pool, actor.organization.id, [items[0]?.record as Uint8Array], stamp)
         if (typeof found?.indexes[0] !== 'number') throw error
       }
+      const last = answers.at(-1) as Extract<Authorization, { status: 'authorized' }>
       if (change.change.bump) organizations.supersede(actor.organization.id, -1)
-      onAppended(actor.organization.id, sizeAfter(answers))
-      if (copy) onAppended(copy.actor.organization.id, sizeAfter(copied))
+      onAppended(actor.organization.id, last.index + 1)
       return { kind: 'made', value }
     } catch (error) {
       await client?.query('rollback').catch(() => {
@@ -244,49 +240,6 @@ export function storeTexts(actor: Actor, records: readonly NewRecord[]): Promise
       return [...actor.texts, ...(await Promise.all(own))]
     }),
   )
-}
-
-/** Records for the instance's own log, their texts stored. */
-export interface InstanceCopy {
-  readonly actor: Actor
-  readonly records: readonly NewRecord[]
-  readonly texts: readonly (readonly Text[])[]
-}
-
-/** The host's records as the instance's own log has them: the same, naming the organization. Null for anybody else's. */
-export async function copyForInstance(actor: Actor, records: readonly NewRecord[]): Promise<InstanceCopy | null> {
-  const { instance, organization } = actor
-  if (!instance) return null
-  const copies = records.map(
-    (record): NewRecord => ({
-      ...record,
-      fields: { ...record.fields, organization: organization.text } as NewRecord['fields'],
-    }),
-  )
-  return { actor: instance, records: copies, texts: await storeTexts(instance, copies) }
-}
-
-/**
- * Appends them inside the transaction that appends the organization's own, so that there are both or neither. It comes before
- * the organization is locked: locks are taken in the order of ids, of which the instance's is the least.
- */
-export async function appendCopy(
-  client: PoolClient,
-  copy: InstanceCopy | null,
-  stamp: number,
-): Promise<Authorization[]> {
-  if (!copy) return []
-  return authorizeWithin(client, prepareRecords(copy.actor, copy.records, copy.texts, null, stamp).items, {})
-}
-
-/** Whether an item was not authorized. */
-export function isRefused(answer: Authorization): boolean {
-  return answer.status !== 'authorized'
-}
-
-/** A log's size after records that were all authorized. */
-export function sizeAfter(answers: readonly Authorization[]): number {
-  return (answers.at(-1) as Extract<Authorization, { status: 'authorized' }>).index + 1
 }
 
 /** The items that append these records with their texts (`storeTexts`), and their ids. The claim goes with the first. */

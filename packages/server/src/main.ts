@@ -24,8 +24,6 @@ import { systemHandlers } from './handlers/system.ts'
 import { transactionHandlers } from './handlers/transactions.ts'
 import { transferHandlers } from './handlers/transfer.ts'
 import { createAdmin } from './host/admin.ts'
-import { instanceState } from './host/instance-log.ts'
-import type { HostServices } from './host/new-organization.ts'
 import { listOrganizations } from './host/organizations.ts'
 import { createAccess } from './http/access.ts'
 import { createApp } from './http/app.ts'
@@ -176,21 +174,8 @@ async function main(): Promise<void> {
     app.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await exposition()))
   }
   const started = Date.now()
-  const hostServices: HostServices = {
-    instance: configuration.instance,
-    pool,
-    signer,
-    organizations,
-    changes,
-    keeper,
-  }
-  signer.on('connected', () => {
-    instanceState(hostServices).catch((error: unknown) =>
-      log.warn('the log of the instance was not begun', errorFields(error)),
-    )
-  })
   const admin = createAdmin(
-    hostServices,
+    { instance: configuration.instance, pool, signer, organizations, changes, keeper },
     async () => ({
       instance: configuration.instance,
       version,

@@ -147,9 +147,6 @@ const keyFacts = {
   metadata: optional(committedText),
 } as const
 
-/** In the instance's own log: the organization whose log has the record as well. */
-const touched = { organization: optional(id('org')) } as const
-
 const apiKeyFacts = {
   api_key: id('ak'),
   scopes: optional(listOf(code, 64)),
@@ -174,9 +171,6 @@ const apiKeyFacts = {
  * - `signer.statement`: what the signer says it signed; see `statement.ts`. `signature` is Ed25519 by `signer` over
  *   `statementMessage` of the fields from `log` to `at`.
  * - `log.rollback_accepted`: the host accepted that records after `size` are lost, `lost_size` being the size known before.
- *
- * What the host does to an organization is in the instance's log as well, there with `organization`. Without it, a record
- * of that log is of the instance itself.
  */
 export const events = {
   'key.created': { class: 'lasting', fields: keyFacts },
@@ -232,9 +226,9 @@ export const events = {
     class: 'lasting',
     fields: { key: id('key'), versions: integer, recoverable_until: optional(time) },
   },
-  'namespace.created': { class: 'lasting', fields: { namespace: id('ns'), name: committedText, ...touched } },
+  'namespace.created': { class: 'lasting', fields: { namespace: id('ns'), name: committedText } },
   'namespace.deleted': { class: 'lasting', fields: { namespace: id('ns'), name: optional(committedText) } },
-  'api_key.created': { class: 'lasting', fields: { ...apiKeyFacts, name: committedText, ...touched } },
+  'api_key.created': { class: 'lasting', fields: { ...apiKeyFacts, name: committedText } },
   'api_key.rotated': {
     class: 'lasting',
     fields: { ...apiKeyFacts, previous: optional(id('ak')), name: optional(committedText) },
@@ -250,7 +244,6 @@ export const events = {
       root: optional(hexOf(16)),
       previous: optional(hexOf(16)),
       organization_key: optional(hexOf(16)),
-      ...touched,
     },
   },
   'signer.statement': {
@@ -267,10 +260,7 @@ export const events = {
       signature: text('base64 of 64 bytes', /^[A-Za-z0-9+/]{85}[AQgw]==$/),
     },
   },
-  'log.rollback_accepted': {
-    class: 'lasting',
-    fields: { size: integer, root: hexOf(32), lost_size: integer, ...touched },
-  },
+  'log.rollback_accepted': { class: 'lasting', fields: { size: integer, root: hexOf(32), lost_size: integer } },
 } as const satisfies Record<string, EventRow>
 
 /** The name of an event. */
@@ -308,19 +298,13 @@ export function isInstanceName(value: string): boolean {
 }
 
 /**
- * What stands for the instance where an organization is named: the id of its own log. The nil UUID (RFC 9562 §5.9), which no
- * organization is ever given.
- */
-export const instanceOrganization = 'org_00000000000000000000000000'
-
-/**
- * The name of an organization's log, or the instance's own: its checkpoints' origin, its key's name and every leaf's `log`.
+ * The name of an organization's log: its checkpoints' origin, its key's name and every leaf's `log`.
  * `RangeError` for an instance name or organization id that cannot be one.
  */
 export function logName(instance: string, organization: string): string {
   if (!isInstanceName(instance)) throw new RangeError('instance: not an instance name')
   if (!id('org').check(organization)) throw new RangeError('organization: not an organization id')
-  return organization === instanceOrganization ? instance : `${instance}/${organization}`
+  return `${instance}/${organization}`
 }
 
 function isTime(value: unknown): value is string {

@@ -4,7 +4,7 @@ import { utf8 } from '@popsigner/crypto/bytes'
 import { canonicalJson } from '@popsigner/crypto/canonical-json'
 import { hmacSha256, sha256 } from '@popsigner/crypto/hash-native'
 import fc from 'fast-check'
-import { type EventName, events, instanceOrganization, isEventName, isInstanceName, logName } from './events.ts'
+import { type EventName, events, isEventName, isInstanceName, logName } from './events.ts'
 import {
   buildLeaf,
   commitment,
@@ -192,7 +192,6 @@ test('names of logs', () => {
     logName('keys.example.com', 'org_01h455vb4pex5vsknk084sn02t'),
     'keys.example.com/org_01h455vb4pex5vsknk084sn02t',
   )
-  assert.equal(logName('keys.example.com', instanceOrganization), 'keys.example.com')
   assert.throws(() => logName('keys.example.com/', 'org_01h455vb4pex5vsknk084sn02t'), RangeError)
   assert.throws(() => logName('keys.example.com', 'ns_01h455vb4pex5vsknk084sn02t'), RangeError)
   for (const name of ['a', 'a-b.c', '0', 'a'.repeat(253)]) assert.ok(isInstanceName(name), name)

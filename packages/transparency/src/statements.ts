@@ -227,7 +227,7 @@ export function createStatementAuditor(audit: StatementAudit): StatementAuditor 
       undated = []
       if (leaf.event === 'key.signed') unclaimed.set(index, { hash: leafHash(bytes, hasher), time: leaf.time, latest })
       else if (leaf.event === 'signer.statement') judge(leaf, index)
-      else if (leaf.event === 'log.rollback_accepted' && leaf.organization === undefined) rollbacks += 1
+      else if (leaf.event === 'log.rollback_accepted') rollbacks += 1
     },
     addRemoved(hash) {
       assertBytes(hash, 'leafHash', HASH_LENGTH)

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { AuditCalls, LogRecord } from '@popsigner/sdk'
-import type { CommandRow, Given, OptionRow } from '../command.ts'
+import type { LogRecord } from '@popsigner/sdk'
+import type { CommandRow, Given } from '../command.ts'
 import { misuse } from '../failure.ts'
 import { findKeyId } from '../find.ts'
 import type { Session } from '../session.ts'
@@ -12,20 +12,6 @@ import { forgetCommand } from './forget.ts'
 import { fetchReceipt, verifyFile } from './receipt.ts'
 import { verifyLog } from './verify-log.ts'
 
-type RecordQuery = NonNullable<Parameters<AuditCalls['logs']>[0]>
-
-/** Options that any list of records has. */
-export const searchOptions: readonly OptionRow[] = [
-  { flags: '--event-type <event>', description: 'Only this event, such as api_key.created.' },
-  {
-    flags: '--since <time>',
-    description: 'Only records of this time or later, such as 2026-11-20T14:00:00Z, or 10m, 2h, 3d ago.',
-  },
-  { flags: '--until <time>', description: 'Only records before this time.' },
-  { flags: '--limit <number>', description: 'How many; 50 unless given.', whole: [1, 1000] },
-  { flags: '--all', description: 'All that fit, page after page; with --json a line each.' },
-]
-
 /** Commands over the log. */
 export const auditCommands: readonly CommandRow[] = [
   {
@@ -34,7 +20,7 @@ export const auditCommands: readonly CommandRow[] = [
     description:
       'Newest first. What proves a record is its receipt; the list is for searching. A record is there within a second.',
     options: [
-      ...searchOptions.slice(0, 1),
+      { flags: '--event-type <event>', description: 'Only this event, such as key.signed.' },
       { flags: '--key <key>', description: 'Only records of this key, by id or name.', completes: 'keys' },
       {
         flags: '--actor <actor>',
@@ -45,7 +31,13 @@ export const auditCommands: readonly CommandRow[] = [
         flags: '--address <address>',
         description: 'Only records of the key with this address, or of requests from this network address.',
       },
-      ...searchOptions.slice(1),
+      {
+        flags: '--since <time>',
+        description: 'Only records of this time or later, such as 2026-11-20T14:00:00Z, or 10m, 2h, 3d ago.',
+      },
+      { flags: '--until <time>', description: 'Only records before this time.' },
+      { flags: '--limit <number>', description: 'How many; 50 unless given.', whole: [1, 1000] },
+      { flags: '--all', description: 'All that fit, page after page; with --json a line each.' },
     ],
     examples: ['popsigner audit list --event-type key.signed --since 10m', 'popsigner audit list --key first --json'],
     speaksTo: 'api',
@@ -194,40 +186,22 @@ export const auditCommands: readonly CommandRow[] = [
 ]
 
 async function listRecords(session: Session, given: Given): Promise<void> {
+  const { output, signal } = session
   const key = given.text('key')
   const text = (name: string, field: string): Record<string, string> => {
     const value = given.text(name)
     return value === undefined ? {} : { [field]: value }
   }
-  await showRecords(session, given, session.client().audit, {
-    ...recordQuery(given),
+  const query = {
+    ...text('event-type', 'event_type'),
     ...text('actor', 'actor'),
     ...text('data-hash', 'data_hash'),
     ...text('address', 'address'),
     ...(key !== undefined && { key_id: await findKeyId(session, key) }),
-  })
-}
-
-/** What the options that any list has ask for. Throws a usage `Failure` for a time that is none. */
-export function recordQuery(given: Given): RecordQuery {
-  const event = given.text('event-type')
-  const since = given.text('since')
-  const until = given.text('until')
-  return {
-    ...(event !== undefined && { event_type: event }),
-    ...(since !== undefined && { start_time: readTime(since) }),
-    ...(until !== undefined && { end_time: readTime(until) }),
-  } as RecordQuery
-}
-
-/** Prints the records of a log that fit: a page, or all of them. */
-export async function showRecords(
-  session: Session,
-  given: Given,
-  audit: AuditCalls,
-  query: RecordQuery,
-): Promise<void> {
-  const { output, signal } = session
+    ...(given.text('since') !== undefined && { start_time: readTime(given.text('since') ?? '') }),
+    ...(given.text('until') !== undefined && { end_time: readTime(given.text('until') ?? '') }),
+  }
+  const { audit } = session.client()
   if (given.flag('all')) {
     for await (const record of audit.all({ ...query, limit: 1000 }, { signal })) showRecord(session, record)
     return

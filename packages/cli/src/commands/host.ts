@@ -98,15 +98,9 @@ export const hostCommands: readonly CommandRow[] = [
   },
   {
     path: 'recover accept-rollback',
-    summary: 'Accept that records of a log are lost',
-    description: `For a database that is older than the signer’s ledger: a restored copy, a lost failover. Until then nothing of the organization is signed. The instance’s own log goes by the instance’s name. What was signed after the database’s last record is in no log any more; the acceptance is itself a record. Proved to the signer with the host’s key file. With --checkpoint the database’s log must prove that it extends the last checkpoint somebody kept; without it, it is compared with nothing. ${hostOnly}`,
-    arguments: [
-      {
-        name: '<organization>',
-        description: 'Its name or id, or the name of the instance.',
-        completes: 'organizations',
-      },
-    ],
+    summary: 'Accept that records of an organization are lost',
+    description: `For a database that is older than the signer’s ledger: a restored copy, a lost failover. Until then nothing of the organization is signed. What was signed after the database’s last record is in no log any more; the acceptance is itself a record. Proved to the signer with the host’s key file. With --checkpoint the database’s log must prove that it extends the last checkpoint somebody kept; without it, it is compared with nothing. ${hostOnly}`,
+    arguments: [{ name: '<organization>', description: 'Its name or id.', completes: 'organizations' }],
     options: [
       {
         flags: '--checkpoint <file>',
@@ -229,9 +223,7 @@ async function acceptRollback(session: Session, given: Given): Promise<void> {
       ['size', database.size],
       ['root', database.root],
     ])
-  output.note(
-    `✓ ${state.log.includes('/') ? `${name} signs again` : `the log of ${name} goes on`}. The acceptance is in its log; tell whoever kept a checkpoint.`,
-  )
+  output.note(`✓ ${name} signs again. The acceptance is in its log; tell whoever kept a checkpoint.`)
 }
 
 /** A database's log that does not extend the checkpoint which was handed: nothing is accepted. */

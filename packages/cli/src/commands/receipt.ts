@@ -1,10 +1,4 @@
-import {
-  type AuditCalls,
-  type Evidence,
-  type ReceiptCheckName,
-  type VerifiedReceipt,
-  verifyReceipt,
-} from '@popsigner/sdk'
+import { type Evidence, type ReceiptCheckName, type VerifiedReceipt, verifyReceipt } from '@popsigner/sdk'
 import type { Given } from '../command.ts'
 import { trustStore } from '../connect.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -36,11 +30,10 @@ export async function fetchReceipt(
   session: Session,
   record: string,
   evidence: Evidence = {},
-  audit: AuditCalls = session.client().audit,
 ): Promise<VerifiedReceipt> {
-  const store = trustStore(configDirectory(session.terminal.environment, session.terminal.directory))
+  const store = trustStore(session.settings().config)
   const before = await store.all()
-  const verified = await audit.verifiedReceipt(record, evidence, { signal: session.signal })
+  const verified = await session.client().audit.verifiedReceipt(record, evidence, { signal: session.signal })
   for (const [name, key] of Object.entries(await store.all())) {
     if (name.startsWith('log_key:') && before[name] === undefined) {
       session.output.note(`! met this log for the first time and pinned its key: ${key}`)

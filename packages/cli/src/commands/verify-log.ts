@@ -1,16 +1,12 @@
-import type { AuditCalls } from '@popsigner/sdk'
 import { exitCodes } from '../exit-codes.ts'
 import type { Session } from '../session.ts'
 import { printable } from '../terminal.ts'
 
-/**
- * `popsigner audit verify` without a receipt: reads the whole log, that of the API key unless another is given, and checks all
- * of it. Answers the exit code.
- */
-export async function verifyLog(session: Session, calls: AuditCalls = session.client().audit): Promise<number> {
+/** `popsigner audit verify` without a receipt: reads the whole log and checks all of it. Answers the exit code. */
+export async function verifyLog(session: Session): Promise<number> {
   const { output, signal } = session
   const progress = session.progress('records', null)
-  const audit = await calls.auditLog({ signal, onProgress: (read) => progress.update(read) })
+  const audit = await session.client().audit.auditLog({ signal, onProgress: (read) => progress.update(read) })
   progress.end()
   const { statements } = audit
   const exit = audit.ok ? exitCodes.done : exitCodes.notValid

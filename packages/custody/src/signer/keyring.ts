@@ -4,7 +4,6 @@ import { type Algorithm, algorithm, isAlgorithm, type SigningHandle } from '@pop
 import { equal, hex } from '@popsigner/crypto/bytes'
 import { Secret, type SecretArena, slotLength } from '@popsigner/crypto/secret'
 import { encodeTypeId } from '@popsigner/crypto/typeid'
-import { logName } from '@popsigner/transparency/events'
 import type { MaterialKind, Use } from '../custodian.ts'
 import { sealedBy, sealedLength } from '../envelope.ts'
 import type { RefusalCode } from '../faults.ts'
@@ -72,7 +71,7 @@ export interface OpenedOrganizationKey {
   readonly idHex: string
   readonly organization: Uint8Array
   readonly organizationHex: string
-  /** The log's name. */
+  /** `<instance>/<organization id>`. */
   readonly log: string
   readonly secret: Secret
   /** Set when the key is put out: then look it up again. */
@@ -146,7 +145,7 @@ export function createKeyring(ports: {
       idHex: hex(spec.key),
       organization,
       organizationHex: hex(organization),
-      log: logName(instance, encodeTypeId('org', organization)),
+      log: `${instance}/${encodeTypeId('org', organization)}`,
       secret: opened.secret,
       closed: false,
     }

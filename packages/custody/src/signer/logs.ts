@@ -9,7 +9,6 @@ import {
   cosignatureMessage,
   noteSignatureLine,
 } from '@popsigner/transparency/checkpoint'
-import { instanceOrganization, logName } from '@popsigner/transparency/events'
 import { verifyConsistency } from '@popsigner/transparency/merkle'
 import { type StatementBody, statementHash, statementMessage } from '@popsigner/transparency/statement'
 import type { LogRefusal, Statement } from '../custodian.ts'
@@ -55,20 +54,17 @@ interface Extension {
 
 /**
  * Begins the log of a new organization: its organization key, its log key and its entry in the ledger, on disk before
- * the answer. The instance's own log has the same id for ever, so keys are made for it again where they were lost (a crash
- * before the server stored them, a database from before the log); where the log stands stays as it is in the ledger.
+ * the answer.
  */
 export async function createLog(signer: Signer, session: Session, payload: Uint8Array): Promise<Fields> {
   const { organization } = readPayload(payload, logFields)
   const id = hex(organization)
   const { ledger } = signer
-  const again = encodeTypeId('org', organization) === instanceOrganization
-  const known = ledger.logs.has(id)
+  if (ledger.logs.has(id)) throw new CustodyFault('log.exists', null)
   // Behind a ledger that was lost, an organization older than its replacement has a log already: only the host may say
   // where it stands.
-  const lost = !known && ledger.replacedAt !== null && uuidTime(organization) <= ledger.replacedAt
-  if (known && !again) throw new CustodyFault('log.exists', null)
-  if (lost && !again) throw new CustodyFault('log.behind', null)
+  if (ledger.replacedAt !== null && uuidTime(organization) <= ledger.replacedAt)
+    throw new CustodyFault('log.behind', null)
   const made = makeOrganizationKey(signer, organization, 1)
   const secret = signer.keyring.take()
   try {
@@ -79,11 +75,9 @@ export async function createLog(signer: Signer, session: Session, payload: Uint8
     const about = { kind: 'log-key', algorithm: ed25519.name, publicKey, origin: 'generated' } as const
     const under = { spec: made.spec, secret: made.secret }
     const logKey = sealKey(signer, under, { ...blankSpec(signer, { organization }, key), ...about }, secret)
-    const begins = !known && !lost
-    if (begins) ledger.logs.set(id, emptyLog())
-    // Also where it is there: the write of its beginning may still be under way.
+    ledger.logs.set(id, emptyLog())
     await ledger.commit()
-    if (begins) session.proven.add(id)
+    session.proven.add(id)
     return {
       organization_key: materialFields(made.material),
       log_key: materialFields(logKey.material),
@@ -230,7 +224,7 @@ function nextStatement(
   const due = log.restarted && (log.count > 0 || pending !== null)
   if (log.runs.length === 0 && !due) return null
   const body: StatementBody = {
-    log: logName(signer.instance, encodeTypeId('org', organization)),
+    log: `${signer.instance}/${encodeTypeId('org', organization)}`,
     signer: signer.identity.publicKeyHex,
     boot: signer.boot,
     count: log.count,

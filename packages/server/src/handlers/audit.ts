@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { Input, Output, RouteId } from '@popsigner/api/routes'
+import type { Input, Output } from '@popsigner/api/routes'
 import { sha256 } from '@popsigner/crypto/hash-native'
 import { decodeTypeId, encodeTypeId, uuidBytes, uuidText } from '@popsigner/crypto/typeid'
 import { CustodyFault } from '@popsigner/custody/faults'
@@ -15,7 +15,7 @@ import { commitmentSalt, type LeafRecord, parseLeaf } from '@popsigner/transpare
 import { consistencyPath, inclusionPath } from '@popsigner/transparency/tiles'
 import { bech32 } from '@scure/base'
 import type { Pool } from 'pg'
-import { Answer, type Handler } from '../http/app.ts'
+import { Answer, type Handlers } from '../http/app.ts'
 import { RequestFault } from '../http/request-fault.ts'
 import type { StoredCheckpoint } from '../log/keeper.ts'
 import { decodeTexts, type TextReference } from '../log/leaves.ts'
@@ -23,30 +23,16 @@ import { actorsOfOurs, dataHashColumn } from '../log/projection.ts'
 import type { Credential } from '../tenants/credential.ts'
 import { decodeCursor, encodeCursor, type Services } from './services.ts'
 
-/** The routes over a log. */
-export const logRoutes = [
-  'audit.list',
-  'audit.get',
-  'audit.receipt',
-  'audit.checkpoint',
-  'audit.consistency',
-  'audit.logKey',
-  'signer.get',
-] as const satisfies readonly RouteId[]
-type LogRoute = (typeof logRoutes)[number]
-
-/** Whose log is read, and how much of it: what is asked of a request here. `apiKey` counts where there are namespaces. */
-type View = Pick<Credential, 'organization' | 'apiKey' | 'namespaces'>
-
-/** Who reads a log: a request with an API key, or the host. */
-export interface LogReader {
-  readonly headers: { readonly accept?: string | undefined }
-  readonly caller: { readonly credential: View }
-}
-
-type AuditHandlers = {
-  readonly [R in LogRoute]: (reader: LogReader, input: Input<R>) => ReturnType<Handler<R>>
-}
+type AuditHandlers = Pick<
+  Handlers,
+  | 'audit.list'
+  | 'audit.get'
+  | 'audit.receipt'
+  | 'audit.checkpoint'
+  | 'audit.consistency'
+  | 'audit.logKey'
+  | 'signer.get'
+>
 type RecordView = Output<'audit.get'>
 type Query = Input<'audit.list'>['query']
 
@@ -88,10 +74,10 @@ const recordTables = `records r join batches b on b.organization_id = r.organiza
   left join texts ip on ip.id = r.address left join texts agent on agent.id = r.user_agent`
 
 /** Handlers that read the log and prove what is in it. */
-export function auditHandlers(services: Pick<Services, 'instance' | 'pool' | 'signer' | 'keeper'>): AuditHandlers {
+export function auditHandlers(services: Services): AuditHandlers {
   const { pool, keeper, signer, instance } = services
 
-  async function find(credential: View, id: string): Promise<RecordRow> {
+  async function find(credential: Credential, id: string): Promise<RecordRow> {
     const bytes = decodeTypeId(id, 'rec')
     if (!bytes) throw notFound()
     const { organization } = credential
@@ -216,7 +202,7 @@ export function auditHandlers(services: Pick<Services, 'instance' | 'pool' | 'si
     return Buffer.from(identity)
   }
 
-  async function covering(credential: View, size: number): Promise<StoredCheckpoint> {
+  async function covering(credential: Credential, size: number): Promise<StoredCheckpoint> {
     const checkpoint = await keeper.covering(credential.organization.id, size, coverMilliseconds)
     if (checkpoint) return checkpoint
     if (keeper.behind().includes(credential.organization.id))
@@ -228,17 +214,21 @@ export function auditHandlers(services: Pick<Services, 'instance' | 'pool' | 'si
 }
 
 /** An API key that is bound to namespaces sees the records of keys in those, and its own. */
-function visible(credential: View, first: number): string {
+function visible(credential: Credential, first: number): string {
   return credential.namespaces === null
     ? 'true'
     : `(r.actor = $${first} or exists (select 1 from keys k where k.id = r.key_id and k.namespace_id = any ($${first + 1})))`
 }
 
-function visibleValues(credential: View): unknown[] {
+function visibleValues(credential: Credential): unknown[] {
   return credential.namespaces === null ? [] : [credential.apiKey, [...credential.namespaces]]
 }
 
-async function conditions(pool: Pool, credential: View, query: Query): Promise<{ where: string; values: unknown[] }> {
+async function conditions(
+  pool: Pool,
+  credential: Credential,
+  query: Query,
+): Promise<{ where: string; values: unknown[] }> {
   const values: unknown[] = [credential.organization.id]
   const parts = ['r.organization_id = $1']
   // What retention removed is of use only to who recomputes the log.
@@ -364,7 +354,7 @@ function viewRemoved(row: RecordRow): Output<'audit.list'>['logs'][number] {
 /** What opens the record's commitments: every text that is kept, with its salt. */
 async function openingsOf(
   pool: Pool,
-  credential: View,
+  credential: Credential,
   row: RecordRow,
 ): Promise<Record<string, { salt: string; value: string }>> {
   const leaf = parseLeaf(row.leaf)

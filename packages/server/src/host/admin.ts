@@ -13,10 +13,14 @@ import { parseStrictJson } from '../http/strict-json.ts'
 import { newId } from '../ids.ts'
 import { errorFields, type Log } from '../log.ts'
 import { plans } from '../plans.ts'
-import { hostOf } from './instance-log.ts'
-import { createInstanceReader } from './instance-reader.ts'
-import type { HostServices } from './new-organization.ts'
-import { createApiKey, createOrganization, findLog, listOrganizations } from './organizations.ts'
+import { actorOfOurs } from './actors.ts'
+import {
+  createApiKey,
+  createOrganization,
+  findOrganization,
+  type HostServices,
+  listOrganizations,
+} from './organizations.ts'
 import { rotateSeal } from './seal.ts'
 
 const maximumBody = 65_536
@@ -34,12 +38,10 @@ type AdminHandler = (body: Body, respond: Respond, parameter: string, query: Bod
  */
 export function createAdmin(services: HostServices, status: ReadStatus, log: Log): Server {
   const { pool, keeper, signer } = services
-  const readInstanceLog = createInstanceReader(services)
   let rotating = false
 
   const handlers: Readonly<Record<string, AdminHandler>> = {
     'GET status': async () => status(),
-    'GET log': async (_body, _respond, parameter, query) => readInstanceLog(`/${parameter}`, query),
     'GET organizations': async () => ({ organizations: await listOrganizations(pool) }),
     'POST organizations': async (body) => {
       only(body, 'name', 'plan', 'namespaces')
@@ -79,7 +81,7 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
       only(query, 'size')
       const from = query['size'] === undefined ? null : Number(text(query, 'size'))
       if (from !== null && !(Number.isSafeInteger(from) && from >= 0)) throw invalid('size', 'must be a tree size')
-      const organization = await findLog(services, parameter)
+      const organization = await findOrganization(services, parameter)
       const [head] = await signer.heads([organization.bytes])
       const tree = await keeper.refresh(organization.id)
       const root = await rootAt(tree, tree.size, sha256)
@@ -101,7 +103,7 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
     },
     'POST recover': async (body) => {
       only(body, 'organization', 'size', 'root', 'nonce', 'mac')
-      const organization = await findLog(services, text(body, 'organization'))
+      const organization = await findOrganization(services, text(body, 'organization'))
       const size = body['size']
       if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
         throw invalid('size', 'must be a tree size')
@@ -124,7 +126,8 @@ export function createAdmin(services: HostServices, status: ReadStatus, log: Log
       }
       keeper.forget(organization.id)
       await keeper.prove(organization)
-      await services.changes.run(await hostOf(services, organization), async () => ({
+      const host = await actorOfOurs(pool, services.organizations, organization, 'host')
+      await services.changes.run(host, async () => ({
         records: [
           { fields: { event: 'log.rollback_accepted', size, root: text(body, 'root'), lost_size: lost?.size ?? 0 } },
         ],

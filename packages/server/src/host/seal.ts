@@ -4,9 +4,8 @@ import type { Material } from '@popsigner/custody/custodian'
 import { CustodyFault } from '@popsigner/custody/faults'
 import { parseSpec } from '@popsigner/custody/spec'
 import type { OrganizationState } from '../tenants/organization.ts'
-import { hostOf, instanceState } from './instance-log.ts'
-import type { HostServices } from './new-organization.ts'
-import { listOrganizations, sealerOf } from './organizations.ts'
+import { actorOfOurs } from './actors.ts'
+import { type HostServices, listOrganizations, sealerOf } from './organizations.ts'
 
 const rowsPerStep = 200
 /** How often a rotation meets keys that are being narrowed before it gives up, and how long it waits each time. */
@@ -28,7 +27,7 @@ export interface RotationResult {
 }
 
 /**
- * Rotates the root key while serving, and with it, if asked, the key of every organization and of the instance. Each row is a step of its own, so a
+ * Rotates the root key while serving, and with it, if asked, the key of every organization. Each row is a step of its own, so a
  * rotation that was interrupted goes on where it stopped when it is started again. When no envelope needs it any more the old
  * root is refused for good.
  */
@@ -37,12 +36,11 @@ export async function rotateSeal(
   organizationKeys: boolean,
   report: (progress: RotationProgress) => void,
 ): Promise<RotationResult> {
-  const { pool, signer } = services
-  // The instance has a key of this kind too, for its own log.
-  const known = [(await instanceState(services)).text, ...(await listOrganizations(pool)).map(({ id }) => id)]
+  const { pool, signer, organizations } = services
+  const known = await listOrganizations(pool)
   let envelopes = 0
-  for (const [i, id] of known.entries()) {
-    const organization = await stateOf(services, id)
+  for (const [i, entry] of known.entries()) {
+    const organization = await stateOf(services, entry.id)
     const unfinished = organization.organizationKeys.size > 1
     if (organizationKeys || unfinished) envelopes += await rotateOrganizationKey(services, organization, unfinished)
     report({ step: 'organization keys', done: i + 1, total: known.length })
@@ -52,8 +50,8 @@ export async function rotateSeal(
   const root = roots.at(-1)
   const previous = roots.at(-2)
   if (!root || !previous) throw new Error('a rotation without two roots')
-  for (const [i, text] of known.entries()) {
-    const organization = await stateOf(services, text)
+  for (const [i, entry] of known.entries()) {
+    const organization = await stateOf(services, entry.id)
     for (const [id, material] of organization.organizationKeys) {
       const sealed = await signer.resealOrganizationKey(material)
       await pool.query(
@@ -62,8 +60,9 @@ export async function rotateSeal(
       )
       envelopes++
     }
+    const host = await actorOfOurs(pool, organizations, organization, 'host')
     // Raising the epoch makes every server read the new envelopes.
-    await services.changes.run(await hostOf(services, organization), async () => ({
+    await services.changes.run(host, async () => ({
       records: [{ fields: { event: 'seal.rotated', root: hex(root.id), previous: hex(previous.id), step: 'root' } }],
       change: { bump: true },
       claim: null,
@@ -72,7 +71,7 @@ export async function rotateSeal(
     report({ step: 'root', done: i + 1, total: known.length })
   }
   await signer.retireRoot()
-  return { root: hex(root.id), organizations: known.length - 1, envelopes }
+  return { root: hex(root.id), organizations: known.length, envelopes }
 }
 
 async function stateOf(services: HostServices, text: string): Promise<OrganizationState> {
@@ -93,7 +92,7 @@ async function rotateOrganizationKey(
   unfinished: boolean,
 ): Promise<number> {
   const { pool, signer, changes, organizations } = services
-  const host = await hostOf(services, organization)
+  const host = await actorOfOurs(pool, organizations, organization, 'host')
   if (!unfinished) {
     const old = organization.organizationKeys.get(organization.currentOrganizationKey) as Material
     const made = await signer.rotateOrganizationKey(old)

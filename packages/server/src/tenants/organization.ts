@@ -1,6 +1,5 @@
 import { encodeTypeId, uuidBytes } from '@popsigner/crypto/typeid'
 import type { Material } from '@popsigner/custody/custodian'
-import { logName } from '@popsigner/transparency/events'
 import type { Pool } from 'pg'
 import { type Plan, plan } from '../plans.ts'
 import type { Credential } from './credential.ts'
@@ -20,7 +19,7 @@ export interface OrganizationState {
   /** `org_…` */
   readonly text: string
   readonly name: string
-  /** The log's name. */
+  /** `<instance>/<org_…>` */
   readonly log: string
   readonly planName: string
   readonly plan: Plan
@@ -100,7 +99,7 @@ export function createOrganizations(pool: Pool, instance: string): Organizations
       bytes,
       text,
       name: row.name,
-      log: logName(instance, text),
+      log: `${instance}/${text}`,
       planName: row.plan,
       plan: plan(row.plan),
       epoch: Number(row.epoch ?? 0),
