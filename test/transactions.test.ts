@@ -165,6 +165,23 @@ test('a repeat gets the same record and the same bytes, and takes no second quot
   assert.notEqual(fresh.body.signatures[0].signer, old.body.signatures[0].signer)
 })
 
+test('a repeat of a batch signs nothing twice, also where an item that was refused no longer is', async () => {
+  const growing = await makeKey(instance, 'growing')
+  const requests = [
+    { key_id: growing.id, chain, transaction: unsigned(7), key_version: 2 },
+    { key_id: key.id, chain, transaction: unsigned(8) },
+  ]
+  const send = () =>
+    instance.call('POST', '/v1/sign-transaction/batch', { requests }, { headers: { 'idempotency-key': 'shifts' } })
+  const first = await send()
+  assert.equal(first.body.transactions[0].error.code, 'key.version_not_found')
+  assert.equal((await instance.call('POST', `/v1/keys/${growing.id}/rotate`, { keep_active: true })).status, 200)
+  const second = await send()
+  assert.equal(second.status, 200, JSON.stringify(second.body))
+  assert.equal(second.body.transactions[0].key_version, 2)
+  assert.deepEqual(second.body.transactions[1], first.body.transactions[1])
+})
+
 test('a batch answers each item in its place, in the order of the request', async () => {
   const requests = Array.from({ length: 60 }, (_, nonce) => ({ key_id: key.id, chain, transaction: unsigned(nonce) }))
   const mixed = [

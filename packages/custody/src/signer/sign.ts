@@ -102,7 +102,8 @@ function signItem(batch: Batch, item: FramedItem): Outcome | RefusalCode | Promi
 
   const data = payload.subarray(item.dataAt, item.dataEnd)
   if (scheme.ownKey && !data.equals(key.spec.publicKey as Uint8Array)) return 'custody.input_refused'
-  if (scheme.point && !isBn254Point(data)) return 'custody.input_refused'
+  // A point that the caller chose is raw, whatever it is called.
+  if (scheme.point && (input !== 'raw' || !isBn254Point(data))) return 'custody.input_refused'
   const digest = digestOf(scheme, item, data)
   if (digest === null) return 'custody.input_refused'
   const leaf = payload.toString('latin1', item.leafAt + 1, item.leafEnd)

@@ -124,6 +124,14 @@ test('a claim is let go of with the record that its own came to nothing', async 
   assert.deepEqual(indexes(await submit([item({ claim, body })])), [2])
 })
 
+test('a claim is not let go of by what is not written itself', async () => {
+  const claim = randomUUID()
+  const body = randomUUID()
+  await submit([item({ claim, body })])
+  assert.deepEqual(indexes(await submit([item({ epoch: 7, charge: -1, release: claim })])), ['epoch'])
+  assert.deepEqual(indexes(await submit([item({ claim, body })])), ['replayed'])
+})
+
 test('an item decided under another epoch writes nothing', async () => {
   assert.deepEqual(await submit([item({ epoch: 7 })]), [{ status: 'epoch', epoch: 0 }])
   assert.equal(await head(), undefined)

@@ -108,10 +108,11 @@ export function transactionHandlers(services: Services, activity: Activity): Tra
         const asked: AskedSignature[] = []
         const items: (RequestFault | { readonly prepared: Prepared; readonly from: number })[] = []
         let turn = performance.now()
-        for (const item of body.requests) {
+        for (const [place, item] of body.requests.entries()) {
           try {
             const from = asked.length
-            const one = await prepare(context.caller, item, (i) => claim(from + i))
+            // By its place in the request: what is refused before it may be another item when the request is repeated.
+            const one = await prepare(context.caller, item, (i) => claim(`${place}.${i}`))
             asked.push(...one.asked)
             items.push({ prepared: one, from })
           } catch (error) {
@@ -193,7 +194,7 @@ function claimsFor(
   { caller, route, idempotencyKey }: RequestContext,
   id: string,
   body: unknown,
-): (i: number) => Claim | null {
+): (i: number | string) => Claim | null {
   if (idempotencyKey === null) return () => null
   const bodyHash = hash('sha256', canonicalJson(JSON.parse(JSON.stringify(body))), 'hex')
   return claimsOf(caller.credential.actor, `${route} ${id}`, idempotencyKey, bodyHash)

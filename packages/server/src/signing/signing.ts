@@ -465,8 +465,11 @@ export function createSigning(options: SigningOptions): Signing {
         body: null,
         release: failed.claim,
       })
-      if (answer.status !== 'epoch') return
-      epoch = answer.epoch
+      if (answer.status === 'epoch') epoch = answer.epoch
+      // Nothing was written. A repeat of the request would meet a claim on what came to nothing.
+      else if (answer.status === 'busy' || answer.status === 'skewed')
+        await new Promise((resolve) => setTimeout(resolve, changingMilliseconds))
+      else return
     }
   }
 
@@ -624,7 +627,7 @@ export function claimsOf(
   route: string,
   idempotencyKey: string,
   bodyHash: string,
-): (item: number) => Claim {
+): (item: number | string) => Claim {
   const key = digestOf('sha256', idempotencyKey, 'hex')
   const body = uuidOfHash(bodyHash)
   return (item) => ({

@@ -11,7 +11,7 @@
 --   status 'keys' | 'namespaces'  the quota of that resource is used up; nothing was written
 -- What hardly ever happens is not looked for: a claim that exists is error 23505, after which the caller asks again with
 -- p_careful, which takes the items one by one. p_charges, p_lengths and p_text_lengths are read only then.
--- p_released: claims whose records came to nothing. Error PS001: the clocks of server and database differ by more than 2 s.
+-- p_released: claims whose records came to nothing, let go of where the status is 'done'. Error PS001: the clocks of server and database differ by more than 2 s.
 drop function if exists authorize;
 create function authorize(
   p_careful boolean, p_stamp timestamptz,
@@ -42,9 +42,6 @@ begin
     select array_agg(organization_id) into v_locked from (
       select organization_id from organization_locks where organization_id = any (p_orgs) order by organization_id for update skip locked) locked;
   end if;
-  if p_released is not null then
-    delete from idempotency where organization_id = any (v_locked) and claim = any (p_released);
-  end if;
 
   for i in 1 .. cardinality(p_orgs) loop
     v_org := p_orgs[i];
@@ -73,6 +70,9 @@ begin
     elsif not p_careful and p_charge_sums[i] > 0 and v_used + p_charge_sums[i] > p_limits[i] then
       status := 'careful';
     elsif not p_careful then
+      if p_released is not null then
+        delete from idempotency where organization_id = v_org and claim = any (p_released);
+      end if;
       if p_claim_counts[i] > 0 then
         insert into idempotency (organization_id, claim, body, index, time)
           select v_org, c, b, v_size + o - 1, p_stamp
@@ -86,6 +86,9 @@ begin
         case when v_alone then p_leaves else substring(p_leaves from v_leaf_at for p_leaf_sizes[i]) end,
         case when v_alone then p_texts else substring(p_texts from v_text_at for p_text_sizes[i]) end);
     else
+      if p_released is not null then
+        delete from idempotency where organization_id = v_org and claim = any (p_released);
+      end if;
       outcomes := array_fill(null::bigint, array[p_counts[i]]); replayed_index := outcomes;
       replayed_match := array_fill(null::boolean, array[p_counts[i]]);
       v_leaves := ''; v_texts := ''; v_leaf_size := 0; v_text_size := 0;
